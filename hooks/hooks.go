@@ -1,0 +1,134 @@
+// Package hooks is what a host implements to put its own code into a gateway,
+// and what it gets to act with.
+//
+// A [Router] is the business code: it is told of clients that come, what they
+// send, and that they left. A [Bus] carries what business code wants done to
+// clients, sessions and topics. Both are the same whether the business code is
+// linked into the gateway or runs in another process.
+//
+// Smaller interfaces let a host take part elsewhere: a [Limiter] refuses what
+// is too much, an [Authenticator] decides who may come in, a
+// [HandshakeShaper] adds response headers, a [DropObserver] sees what did not
+// arrive, a [Runner] lives as long as the gateway. A gateway looks once, when
+// it is made, which of them a value implements.
+package hooks
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+)
+
+// An Authenticator decides, before the upgrade, whether a client may connect
+// and who it is.
+type Authenticator interface {
+	// Authenticate is called on a goroutine of its own and may block until
+	// ctx ends, which it does at the gateway's handshake time-out. r must
+	// not be changed. A *Refusal is answered as it says, any other error
+	// with 403, its text logged and not sent.
+	Authenticate(ctx context.Context, r *http.Request) (Identity, error)
+}
+
+// Identity is what is known of a client from its handshake on. The zero value
+// is a client of which nothing is known.
+type Identity struct {
+	// CustomerID, when not empty, makes the client one of that customer's.
+	CustomerID string
+	// Session is an opaque string kept with the client.
+	Session string
+	// Topics are subscribed to before the client is open.
+	Topics []string
+}
+
+// A HandshakeShaper adds to the response that accepts a client.
+type HandshakeShaper interface {
+	// ShapeHandshake may add to h, for instance a cookie. It runs on the
+	// client's loop, or on the authenticator's goroutine if there is one,
+	// and must not block. Headers of the handshake itself cannot be set.
+	ShapeHandshake(r *http.Request, h http.Header)
+}
+
+// A DropObserver sees what did not reach a client.
+type DropObserver interface {
+	// Dropped is called on a loop or on the goroutine of whoever issued the
+	// command. It must not block and must not call the Bus.
+	Dropped(e DropEvent)
+}
+
+// DropEvent tells of messages that were not delivered.
+type DropEvent struct {
+	// UniqID names the client, or is empty if there was none to name.
+	UniqID string
+	Reason DropReason
+	// Messages and Bytes, the latter with frame headers, are how much.
+	Messages, Bytes int64
+}
+
+// DropReason says why messages were not delivered.
+type DropReason string
+
+// The reasons for a drop. Each has a counter in the gateway's Stats.
+const (
+	// DropClosed: the client was closing when the message came up for it.
+	DropClosed DropReason = "closed"
+	// DropSlow: the client reads too slowly and passed its write limit.
+	DropSlow DropReason = "slow"
+	// DropFailed: the connection ended before its socket took the message.
+	DropFailed DropReason = "failed"
+	// DropUnknown: a command named a client, customer or topic that is not
+	// there.
+	DropUnknown DropReason = "unknown"
+	// DropOverload: a loop's mailbox stayed full for longer than the caller
+	// could wait.
+	DropOverload DropReason = "overload"
+	// DropStopped: the gateway stops.
+	DropStopped DropReason = "stopped"
+	// DropLimited: the Limiter refused a message from a client.
+	DropLimited DropReason = "limited"
+	// DropBacklog: a client sent more than its handler could keep up with.
+	DropBacklog DropReason = "backlog"
+	// DropMalformed: a bulk command whose lists do not pair up.
+	DropMalformed DropReason = "malformed"
+)
+
+// A Runner is a hook that lives as long as the gateway.
+type Runner interface {
+	// Run is called on a goroutine of its own once the gateway accepts
+	// clients. It must return soon after ctx ends; the gateway waits for
+	// it. An error that comes earlier stops the gateway.
+	Run(ctx context.Context, bus Bus) error
+}
+
+// A Limiter refuses what is too much. Its methods run on the loops and must
+// not block.
+type Limiter interface {
+	// Open is asked before a handshake from ip goes on. nil admits the
+	// client; a *Refusal is answered as it says, any other error with 429.
+	Open(ip netip.Addr) error
+	// Message is asked before a message of size bytes goes to the Router.
+	// If it returns false, the message is dropped and counted.
+	Message(uniqID string, size int) bool
+	// Close is told that a client which Open admitted is gone. uniqID is
+	// empty if the client never got so far as to be open.
+	Close(uniqID string, ip netip.Addr)
+}
+
+// A Refusal is an error that answers a handshake with an HTTP status.
+type Refusal struct {
+	// Status is the HTTP status. Zero means 403 from an Authenticator and
+	// 429 from a Limiter.
+	Status int
+	// Header is added to the response and may be nil. A Retry-After tells a
+	// client when to come back.
+	Header http.Header
+	// Reason is sent as the body.
+	Reason string
+}
+
+// Error implements error.
+func (r *Refusal) Error() string {
+	if r.Reason == "" {
+		return "hooks: handshake refused"
+	}
+	return "hooks: handshake refused: " + r.Reason
+}
