@@ -4,6 +4,7 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"net/http"
+	"slices"
 )
 
 // HandshakeOptions say which handshakes a server accepts and what it agrees to.
@@ -114,6 +115,7 @@ func chooseSubprotocol(ours, offers []string) string {
 // slice. extra is added to it, less what is no valid header field and what is
 // the handshake's own to say. Safe for concurrent use; dst belongs to the caller.
 func (h *Handshake) AppendResponse(dst []byte, extra http.Header) []byte {
+	dst = slices.Grow(dst, 192) // enough without subprotocol and extra
 	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	dst = append(dst, h.accept[:]...)
 	dst = append(dst, "\r\n"...)

@@ -29,12 +29,30 @@ func HeaderEnd(b []byte, from int) int {
 	}
 }
 
-// ParseRequest parses a request head, up to and with its blank line (see
-// [HeaderEnd]), by net/http's own parser. head is not kept. A head that is
-// malformed, has more than one Host line, announces a body or has bytes after
-// its blank line is a [*HandshakeError] with status 400. Safe for concurrent use.
-func ParseRequest(head []byte) (*http.Request, error) {
-	br := bufio.NewReaderSize(bytes.NewReader(head), min(len(head), 4<<10))
+// ParseRequest is [RequestParser.Parse] with a parser that is used once. Safe
+// for concurrent use.
+func ParseRequest(head []byte) (*http.Request, error) { return new(RequestParser).Parse(head) }
+
+// A RequestParser parses request heads one after the other and keeps its buffer
+// between them. The zero value is ready. It serves one goroutine at a time.
+type RequestParser struct {
+	src bytes.Reader
+	buf *bufio.Reader
+}
+
+// Parse parses a request head, up to and with its blank line (see [HeaderEnd]),
+// by net/http's own parser. head is not kept. A head that is malformed, has more
+// than one Host line, announces a body or has bytes after its blank line is a
+// [*HandshakeError] with status 400.
+func (p *RequestParser) Parse(head []byte) (*http.Request, error) {
+	p.src.Reset(head)
+	if p.buf == nil {
+		p.buf = bufio.NewReaderSize(&p.src, 1<<10)
+	} else {
+		p.buf.Reset(&p.src)
+	}
+	defer p.src.Reset(nil)
+	br := p.buf
 	r, err := http.ReadRequest(br)
 	if err != nil {
 		return nil, badRequest("malformed request")

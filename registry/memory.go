@@ -1,0 +1,343 @@
+package registry
+
+import (
+	"sync"
+
+	"github.com/sluicegate/sluice/transport"
+)
+
+// Memory is the default Registry. It holds its lists of recipients by loop, so
+// that a loop is handed its own part of a topic. One lock guards the whole. A
+// change of one client and taking an audience hold it for a few instructions,
+// a query for as long as its answer is, and deleting a topic for as long as it
+// takes to end its subscriptions. It is never held while something is
+// delivered.
+type Memory struct {
+	mu        sync.RWMutex
+	clients   map[string]*Client
+	customers map[string]*customer
+	topics    map[string]*topic
+	loops     map[transport.Loop]int32
+	everyone  []list // by loop
+}
+
+type customer struct {
+	id      string
+	clients []*Client
+}
+
+// topic exists while it has a subscriber.
+type topic struct {
+	name        string
+	subscribers int
+	parts       []*part // by loop, nil where nobody ever was
+}
+
+// part is a topic's subscribers on one loop. back[i] is where the topic is
+// among the subscriptions of clients[i]; audiences do not see it.
+type part struct {
+	list
+	back []int32
+}
+
+// NewMemory returns an empty registry.
+func NewMemory() *Memory {
+	return &Memory{
+		clients:   make(map[string]*Client),
+		customers: make(map[string]*customer),
+		topics:    make(map[string]*topic),
+		loops:     make(map[transport.Loop]int32),
+	}
+}
+
+// Add implements Registry.
+func (m *Memory) Add(c *Client, e Entry) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.clients[e.UniqID]; ok || c.listed {
+		return ErrDuplicate
+	}
+	loop, ok := m.loops[e.Conn.Loop()]
+	if !ok {
+		loop = int32(len(m.everyone))
+		m.loops[e.Conn.Loop()] = loop
+		m.everyone = append(m.everyone, list{})
+	}
+	c.uniqID, c.conn, c.session, c.loop, c.listed = e.UniqID, e.Conn, e.Session, loop, true
+	c.info.Store(nil) // somebody may have asked already
+	c.place = m.everyone[loop].add(c)
+	m.clients[e.UniqID] = c
+	m.setCustomer(c, e.CustomerID)
+	m.subscribe(c, e.Topics)
+	return nil
+}
+
+// Remove implements Registry.
+func (m *Memory) Remove(c *Client) (Info, bool) {
+	return m.RemoveIf(c, func(Info) bool { return true })
+}
+
+// RemoveIf implements Registry.
+func (m *Memory) RemoveIf(c *Client, cond func(Info) bool) (Info, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !c.listed {
+		return Info{}, false
+	}
+	info := m.infoLocked(c)
+	if !cond(info) {
+		return Info{}, false
+	}
+	c.listed = false
+	delete(m.clients, c.uniqID)
+	if moved := m.everyone[c.loop].remove(c.place); moved != nil {
+		moved.place = c.place
+	}
+	m.setCustomer(c, "")
+	for len(c.subs) > 0 {
+		m.removeSub(c, int32(len(c.subs)-1))
+	}
+	c.info.Store(&info)
+	return info, true
+}
+
+// Info implements Registry.
+func (m *Memory) Info(c *Client) Info {
+	if i := c.info.Load(); i != nil {
+		return *i
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.infoLocked(c)
+}
+
+func (m *Memory) infoLocked(c *Client) Info {
+	if i := c.info.Load(); i != nil {
+		return *i
+	}
+	i := Info{Session: c.session}
+	if c.customer != nil {
+		i.CustomerID = c.customer.id
+	}
+	if len(c.subs) > 0 {
+		i.Topics = make([]string, len(c.subs))
+		for j := range c.subs {
+			i.Topics[j] = c.subs[j].topic.name
+		}
+	}
+	c.info.Store(&i)
+	return i
+}
+
+// Find implements Registry.
+func (m *Memory) Find(dst []*Client, uniqIDs ...string) []*Client {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, id := range uniqIDs {
+		if c, ok := m.clients[id]; ok {
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+// FindByCustomer implements Registry.
+func (m *Memory) FindByCustomer(dst []*Client, customerIDs ...string) []*Client {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, id := range customerIDs {
+		if cu, ok := m.customers[id]; ok {
+			dst = append(dst, cu.clients...)
+		}
+	}
+	return dst
+}
+
+// Everyone implements Registry.
+func (m *Memory) Everyone(dst []Audience) []Audience {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for i := range m.everyone {
+		dst = m.everyone[i].audience(dst)
+	}
+	return dst
+}
+
+// Subscribers implements Registry.
+func (m *Memory) Subscribers(dst []Audience, name string) []Audience {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if t, ok := m.topics[name]; ok {
+		for _, p := range t.parts {
+			if p != nil {
+				dst = p.audience(dst)
+			}
+		}
+	}
+	return dst
+}
+
+// Change implements Registry.
+func (m *Memory) Change(uniqID string, ch Change) (*Client, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c, ok := m.clients[uniqID]
+	if !ok {
+		return nil, false
+	}
+	c.info.Store(nil)
+	if ch.CustomerID != nil {
+		m.setCustomer(c, *ch.CustomerID)
+	}
+	if ch.Session != nil {
+		c.session = *ch.Session
+	}
+	if ch.Topics != nil {
+		m.replaceTopics(c, *ch.Topics)
+	}
+	return c, true
+}
+
+// replaceTopics keeps the subscriptions that stay: a publish that comes
+// meanwhile must not miss them, and their topics must not vanish and return.
+func (m *Memory) replaceTopics(c *Client, topics []string) {
+	keep := make(map[string]bool, len(topics))
+	for _, name := range topics {
+		keep[name] = true
+	}
+	for i := int32(len(c.subs)) - 1; i >= 0; i-- {
+		if !keep[c.subs[i].topic.name] {
+			m.removeSub(c, i)
+		}
+	}
+	m.subscribe(c, topics)
+}
+
+// Subscribe implements Registry.
+func (m *Memory) Subscribe(uniqID string, topics []string) (*Client, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c, ok := m.clients[uniqID]
+	if ok {
+		m.subscribe(c, topics)
+	}
+	return c, ok
+}
+
+// Unsubscribe implements Registry.
+func (m *Memory) Unsubscribe(uniqID string, topics []string) (*Client, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c, ok := m.clients[uniqID]
+	if !ok {
+		return nil, false
+	}
+	for _, name := range topics {
+		if t, ok := m.topics[name]; ok {
+			if i := c.find(t); i >= 0 {
+				m.removeSub(c, i)
+			}
+		}
+	}
+	return c, true
+}
+
+// DeleteTopics implements Registry.
+func (m *Memory) DeleteTopics(topics []string) []*Client {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var lost []*Client
+	seen := make(map[*Client]bool)
+	for _, name := range topics {
+		t, ok := m.topics[name]
+		if !ok {
+			continue
+		}
+		for _, p := range t.parts {
+			for p != nil && len(p.clients) > 0 {
+				c := p.clients[len(p.clients)-1]
+				m.removeSub(c, p.back[len(p.back)-1])
+				if !seen[c] {
+					seen[c] = true
+					lost = append(lost, c)
+				}
+			}
+		}
+	}
+	return lost
+}
+
+func (m *Memory) setCustomer(c *Client, id string) {
+	if old := c.customer; old != nil {
+		if old.id == id {
+			return
+		}
+		last := len(old.clients) - 1
+		moved := old.clients[last]
+		old.clients[c.customerPlace], moved.customerPlace = moved, c.customerPlace
+		old.clients[last] = nil
+		if old.clients = trim(old.clients[:last]); last == 0 {
+			delete(m.customers, old.id)
+		}
+		c.customer = nil
+	}
+	if id == "" {
+		return
+	}
+	cu, ok := m.customers[id]
+	if !ok {
+		cu = &customer{id: id}
+		m.customers[id] = cu
+	}
+	c.customer, c.customerPlace = cu, int32(len(cu.clients))
+	cu.clients = append(cu.clients, c)
+}
+
+func (m *Memory) subscribe(c *Client, topics []string) {
+	for _, name := range topics {
+		if name == "" {
+			continue
+		}
+		t, ok := m.topics[name]
+		if !ok {
+			t = &topic{name: name}
+			m.topics[name] = t
+		}
+		if c.find(t) >= 0 {
+			continue
+		}
+		for int(c.loop) >= len(t.parts) {
+			t.parts = append(t.parts, nil)
+		}
+		p := t.parts[c.loop]
+		if p == nil {
+			p = new(part)
+			t.parts[c.loop] = p
+		}
+		place := p.add(c)
+		p.back = append(p.back, c.addSub(subscription{topic: t, place: place}))
+		t.subscribers++
+		c.info.Store(nil)
+	}
+}
+
+// removeSub ends c's subscription i.
+func (m *Memory) removeSub(c *Client, i int32) {
+	s := c.subs[i]
+	t, p := s.topic, s.topic.parts[c.loop]
+	if moved := p.remove(s.place); moved != nil {
+		back := p.back[len(p.back)-1]
+		p.back[s.place] = back
+		moved.subs[back].place = s.place
+	}
+	p.back = trim(p.back[:len(p.back)-1])
+	if moved := c.removeSub(i); moved != nil {
+		moved.topic.parts[c.loop].back[moved.place] = i
+	}
+	if t.subscribers--; t.subscribers == 0 {
+		delete(m.topics, t.name)
+	}
+	c.info.Store(nil)
+}
+
+var _ Registry = (*Memory)(nil)
