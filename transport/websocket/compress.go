@@ -62,8 +62,8 @@ func (c *Compressor) AppendCompressed(dst, payload []byte) []byte {
 	}
 	d.dst.b = dst
 	d.zw.Reset(&d.dst)
-	d.zw.Write(payload) // a sliceWriter never fails, so neither does this
-	d.zw.Flush()
+	_, _ = d.zw.Write(payload) // a sliceWriter never fails, so neither does this
+	_ = d.zw.Flush()
 	dst = d.dst.b
 	d.dst.b = nil
 	c.pool.Put(d)

@@ -102,7 +102,7 @@ func (f *Inflater) inflate(src []byte, limit int) (out []byte, fail *CloseError)
 		if finals++; finals > maxFinalBlocks {
 			return out, &CloseError{Code: CloseInvalidPayload, Reason: "too many final blocks"}
 		}
-		f.zr.(flate.Resetter).Reset(f.buf, out[max(0, len(out)-window):])
+		_ = f.zr.(flate.Resetter).Reset(f.buf, out[max(0, len(out)-window):])
 	}
 }
 
@@ -114,7 +114,7 @@ func (f *Inflater) start() {
 		return
 	}
 	f.buf.Reset(&f.src)
-	f.zr.(flate.Resetter).Reset(f.buf, nil)
+	_ = f.zr.(flate.Resetter).Reset(f.buf, nil)
 }
 
 // settle applies the shrink rule after a message of n bytes.

@@ -1,0 +1,24 @@
+//go:build unix
+
+package gnet
+
+import (
+	"math"
+
+	"golang.org/x/sys/unix"
+)
+
+// spareDescriptors are kept for the host: its files, its database, its log.
+const spareDescriptors = 64
+
+// descriptorCap returns the number from which descriptors are not used for
+// clients. Go has raised the soft limit to the hard one when the program
+// started.
+func descriptorCap() int {
+	var r unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil || r.Cur > math.MaxInt32 {
+		return math.MaxInt32
+	}
+	limit := int(r.Cur)
+	return limit - min(spareDescriptors, limit/4)
+}
