@@ -1,0 +1,109 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+
+	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/registry"
+	"github.com/sluicegate/sluice/transport/websocket"
+)
+
+var _ hooks.Bus = (*Gateway)(nil)
+
+// Broadcast implements hooks.Bus.
+func (g *Gateway) Broadcast(ctx context.Context, data []byte) error {
+	if as := g.reg.Everyone(nil); len(as) > 0 {
+		return g.deliverAll(ctx, as, g.encode(data))
+	}
+	return nil
+}
+
+// SingleCast implements hooks.Bus.
+func (g *Gateway) SingleCast(ctx context.Context, uniqID string, data []byte) error {
+	var one [1]*registry.Client
+	return g.cast(ctx, g.reg.Find(one[:0], uniqID), 1, data)
+}
+
+// Multicast implements hooks.Bus.
+func (g *Gateway) Multicast(ctx context.Context, uniqIDs []string, data []byte) error {
+	return g.cast(ctx, g.reg.Find(nil, uniqIDs...), len(uniqIDs), data)
+}
+
+// cast sends data to those that were found of so many that were named.
+func (g *Gateway) cast(ctx context.Context, found []*registry.Client, named int, data []byte) error {
+	if missing := named - len(found); missing > 0 {
+		g.drop("", hooks.DropUnknown, int64(missing), int64(missing*websocket.FrameSize(len(data))))
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	return g.deliverTo(ctx, found, g.encode(data))
+}
+
+// SingleCastByCustomerID implements hooks.Bus.
+func (g *Gateway) SingleCastByCustomerID(ctx context.Context, customerID string, data []byte) error {
+	return g.castCustomers(ctx, []string{customerID}, data)
+}
+
+// MulticastByCustomerID implements hooks.Bus.
+func (g *Gateway) MulticastByCustomerID(ctx context.Context, customerIDs []string, data []byte) error {
+	return g.castCustomers(ctx, customerIDs, data)
+}
+
+func (g *Gateway) castCustomers(ctx context.Context, customerIDs []string, data []byte) error {
+	var found []*registry.Client
+	for _, id := range customerIDs {
+		n := len(found)
+		if found = g.reg.FindByCustomer(found, id); len(found) == n {
+			g.dropUnknown(data)
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	return g.deliverTo(ctx, found, g.encode(data))
+}
+
+// dropUnknown counts a message for somebody who is not there.
+func (g *Gateway) dropUnknown(data []byte) {
+	g.drop("", hooks.DropUnknown, 1, int64(websocket.FrameSize(len(data))))
+}
+
+// SingleCastBulk implements hooks.Bus.
+func (g *Gateway) SingleCastBulk(ctx context.Context, uniqIDs []string, data [][]byte) error {
+	return g.bulk(ctx, uniqIDs, data, g.SingleCast)
+}
+
+// SingleCastBulkByCustomerID implements hooks.Bus.
+func (g *Gateway) SingleCastBulkByCustomerID(ctx context.Context, customerIDs []string, data [][]byte) error {
+	return g.bulk(ctx, customerIDs, data, g.SingleCastByCustomerID)
+}
+
+// bulk pairs names with data and sends each.
+func (g *Gateway) bulk(ctx context.Context, names []string, data [][]byte,
+	send func(context.Context, string, []byte) error,
+) error {
+	one := len(names) == 1
+	if len(names) != len(data) && (!one || len(data) == 0) {
+		g.log.Warn("bulk command dropped: its lists do not pair up", "ids", len(names), "data", len(data))
+		var bytes int
+		for _, d := range data {
+			bytes += websocket.FrameSize(len(d))
+		}
+		g.drop("", hooks.DropMalformed, int64(len(data)), int64(bytes))
+		return hooks.ErrBulkMismatch
+	}
+	var err error
+	for i, d := range data {
+		if len(d) == 0 {
+			continue
+		}
+		name := names[0]
+		if !one {
+			name = names[i]
+		}
+		err = errors.Join(err, send(ctx, name, d))
+	}
+	return err
+}

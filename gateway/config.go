@@ -1,0 +1,202 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/protocol"
+	"github.com/sluicegate/sluice/registry"
+	"github.com/sluicegate/sluice/transport"
+)
+
+// Config says how to build a Gateway. Only Transports must be set; the zero
+// value of every other field is a safe default.
+type Config struct {
+	// Transports accept the clients. There must be at least one, and each
+	// belongs to one gateway.
+	Transports []transport.Transport
+	// Path is the request path at which clients connect, for example "/ws".
+	// Empty means any path.
+	Path string
+	// Origins are the web origins whose pages may connect, written as
+	// browsers send them: "https://example.com". They are compared exactly.
+	// Empty means the gateway's own origin only; "*" means any. Clients that
+	// are not browsers send no origin and are not held up.
+	Origins []string
+	// Subprotocols are offered to clients in order of preference. Empty
+	// means none.
+	Subprotocols []string
+
+	// Router is the business code. Nil ignores what clients do, which is
+	// enough to push to them.
+	Router hooks.Router
+	// Inline calls the Router on the event loops instead of on workers. It
+	// saves a change of goroutine per message; in return the Router must
+	// never block, as all clients of a loop would wait.
+	Inline bool
+	// Hooks take part in what their types say: each must implement one or
+	// more of hooks.Authenticator, hooks.HandshakeShaper, hooks.DropObserver
+	// and hooks.Runner.
+	Hooks []any
+	// Limiter refuses what is too much. Nil admits everything.
+	Limiter hooks.Limiter
+	// Registry keeps the clients. Nil means registry.NewMemory().
+	Registry registry.Registry
+
+	// Node is the first six bytes of every uniqId: the IPv4 address and port
+	// at which business processes reach this gateway, or any other number
+	// that no other gateway has. Zero means a random one.
+	Node protocol.Node
+	// Binary sends messages to clients as binary frames. False means text,
+	// and then data must be UTF-8, as browsers end the connection otherwise.
+	Binary bool
+	// Compression is the level, 1 (fast) to 9 (small), at which messages are
+	// compressed for clients that offer permessage-deflate. Zero means off.
+	Compression int
+	// CompressionMin is the size from which messages are compressed, in
+	// bytes. Zero means 256.
+	CompressionMin int
+
+	// HeartbeatInterval is how long a client may be silent before it is
+	// closed with code 1001. Zero means 120 seconds, negative for ever.
+	HeartbeatInterval time.Duration
+	// HeartbeatMessage is a text message that only shows that the client is
+	// alive; the Router does not see it. Empty means the protocol's default,
+	// protocol.DefaultHeartbeat.
+	HeartbeatMessage string
+	// HandshakeTimeout bounds the time from connecting to the end of the
+	// handshake, an Authenticator's time included. Zero means 10 seconds.
+	HandshakeTimeout time.Duration
+
+	// MaxHeader bounds the head of a handshake request, in bytes. Zero means
+	// 16 KiB.
+	MaxHeader int
+	// MaxMessage bounds one message from a client, after inflating, in
+	// bytes; a larger one closes the client with code 1009. Zero means 1 MiB.
+	MaxMessage int
+	// WriteLimit bounds what may wait for a client that does not read, in
+	// bytes, each message counting 16 more; passing it closes the client
+	// with code 1008, "slow consumer". One write's worth lies beneath it in
+	// the transport. Zero means 1 MiB.
+	WriteLimit int
+	// InboxLimit bounds what a client has sent and the Router has not yet
+	// begun with, in bytes, each message counting 64 more; passing it closes
+	// the client with code 1008, "inbox full". One message is always taken.
+	// Zero means 1 MiB.
+	InboxLimit int
+	// MailboxLimit bounds what waits for one event loop, in bytes; commands
+	// wait for room as long as their context allows, up to OverloadWait.
+	// Zero means 16 MiB.
+	MailboxLimit int
+	// OverloadWait is how long a command waits at most for an overloaded
+	// loop before its message is dropped. Zero means 5 seconds.
+	OverloadWait time.Duration
+	// Workers bounds the Router calls that run at the same time. A call that
+	// blocks occupies one, so it should exceed the number of clients whose
+	// calls may block at once. Zero means 1,024.
+	Workers int
+	// StopTimeout is how long Run waits, when it stops, for Router calls to
+	// return, before it cancels their contexts. Zero means 5 seconds.
+	StopTimeout time.Duration
+
+	// Logger gets the gateway's log. Nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// closeTimeout keeps the promise that a socket closes within 2 seconds even if
+// its client never answers the close frame, with a margin for the resolution
+// of the loops' timers.
+const closeTimeout = 1500 * time.Millisecond
+
+func (c Config) withDefaults() (Config, error) {
+	if len(c.Transports) == 0 {
+		return c, errors.New("gateway: Config.Transports is empty; add at least one, for example gnet.Listen(\"127.0.0.1:6060\")")
+	}
+	if c.Compression < 0 || c.Compression > 9 {
+		return c, fmt.Errorf("gateway: Config.Compression is %d; use 0 for off or 1 to 9", c.Compression)
+	}
+	if c.Path != "" && c.Path[0] != '/' {
+		return c, fmt.Errorf("gateway: Config.Path is %q; it must begin with a slash or be empty", c.Path)
+	}
+	for name, v := range map[string]*int{
+		"CompressionMin": &c.CompressionMin, "MaxHeader": &c.MaxHeader, "MaxMessage": &c.MaxMessage,
+		"WriteLimit": &c.WriteLimit, "InboxLimit": &c.InboxLimit, "MailboxLimit": &c.MailboxLimit, "Workers": &c.Workers,
+	} {
+		if *v < 0 {
+			return c, fmt.Errorf("gateway: Config.%s is %d; use 0 for the default or a positive number", name, *v)
+		}
+	}
+	or(&c.CompressionMin, 256)
+	or(&c.MaxHeader, 16<<10)
+	or(&c.MaxMessage, 1<<20)
+	or(&c.WriteLimit, 1<<20)
+	or(&c.InboxLimit, 1<<20)
+	or(&c.MailboxLimit, 16<<20)
+	or(&c.Workers, 1024)
+	or(&c.HeartbeatInterval, 120*time.Second)
+	or(&c.HeartbeatMessage, protocol.DefaultHeartbeat)
+	or(&c.HandshakeTimeout, 10*time.Second)
+	or(&c.OverloadWait, 5*time.Second)
+	or(&c.StopTimeout, 5*time.Second)
+	if c.Router == nil {
+		c.Router = hooks.RouterFuncs{}
+	}
+	if c.Registry == nil {
+		c.Registry = registry.NewMemory()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c, nil
+}
+
+// or gives v a default.
+func or[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}
+
+func (c *Config) transportOptions() transport.Options {
+	return transport.Options{
+		Path: c.Path, Subprotocols: c.Subprotocols, Origins: c.Origins, Compression: c.Compression != 0,
+		MaxHeader: c.MaxHeader, MaxMessage: c.MaxMessage, WriteLimit: c.WriteLimit, MailboxLimit: c.MailboxLimit,
+		HandshakeTimeout: c.HandshakeTimeout, IdleTimeout: max(0, c.HeartbeatInterval), CloseTimeout: closeTimeout,
+		Logger: c.Logger,
+	}
+}
+
+// hookSet is the hooks of a Config, sorted by what they implement.
+type hookSet struct {
+	authenticators []hooks.Authenticator
+	shapers        []hooks.HandshakeShaper
+	observers      []hooks.DropObserver
+	runners        []hooks.Runner
+}
+
+func sortHooks(all []any) (s hookSet, err error) {
+	for i, h := range all {
+		n := len(s.authenticators) + len(s.shapers) + len(s.observers) + len(s.runners)
+		if v, ok := h.(hooks.Authenticator); ok {
+			s.authenticators = append(s.authenticators, v)
+		}
+		if v, ok := h.(hooks.HandshakeShaper); ok {
+			s.shapers = append(s.shapers, v)
+		}
+		if v, ok := h.(hooks.DropObserver); ok {
+			s.observers = append(s.observers, v)
+		}
+		if v, ok := h.(hooks.Runner); ok {
+			s.runners = append(s.runners, v)
+		}
+		if n == len(s.authenticators)+len(s.shapers)+len(s.observers)+len(s.runners) {
+			return s, fmt.Errorf("gateway: Config.Hooks[%d] is a %T, which implements none of hooks.Authenticator, "+
+				"HandshakeShaper, DropObserver and Runner; is a method missing, or on the pointer type?", i, h)
+		}
+	}
+	return s, nil
+}

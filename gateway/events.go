@@ -1,0 +1,242 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+
+	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/registry"
+	"github.com/sluicegate/sluice/transport"
+	"github.com/sluicegate/sluice/transport/websocket"
+)
+
+// handler is the gateway as its transports see it. Its methods run on loops.
+type handler struct{ g *Gateway }
+
+var _ transport.Handler = handler{}
+
+// Handshake implements transport.Handler.
+func (h handler) Handshake(hs transport.Handshake) {
+	g, r := h.g, hs.Request()
+	addr := addrOf(hs.RemoteAddr())
+	p := &peer{origin: &origin{addr: addr, event: hooks.OpenEvent{
+		RawQuery:      r.URL.RawQuery,
+		XForwardedFor: r.Header.Get("X-Forwarded-For"),
+		XRealIP:       r.Header.Get("X-Real-Ip"),
+		RemoteAddr:    addr.String(),
+	}}}
+	if l := g.cfg.Limiter; l != nil {
+		if err := l.Open(addr); err != nil {
+			g.stats.opensLimited.Add(1)
+			g.refuse(hs, err, http.StatusTooManyRequests)
+			return
+		}
+		p.origin.limited = true
+	}
+	if len(g.hooks.authenticators) == 0 {
+		g.admit(hs, p)
+		return
+	}
+	select {
+	case g.auths <- struct{}{}:
+	default:
+		g.release(p)
+		hs.Refuse(http.StatusServiceUnavailable, http.Header{"Retry-After": {"1"}}, "too many handshakes at once")
+		return
+	}
+	g.workers.goAside(func() {
+		defer func() { <-g.auths }()
+		g.authenticate(hs, p)
+	})
+}
+
+// authenticate asks the Authenticators in turn; what a later one knows goes
+// before what an earlier one does.
+func (g *Gateway) authenticate(hs transport.Handshake, p *peer) {
+	ctx, cancel := context.WithTimeout(g.handlers, g.cfg.HandshakeTimeout)
+	defer cancel()
+	defer func() {
+		if v := recover(); v != nil {
+			g.log.Error("authenticator panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			g.release(p)
+			hs.Refuse(http.StatusInternalServerError, nil, "internal error")
+		}
+	}()
+	for _, a := range g.hooks.authenticators {
+		id, err := a.Authenticate(ctx, hs.Request())
+		if err != nil {
+			g.release(p)
+			g.refuse(hs, err, http.StatusForbidden)
+			return
+		}
+		known := &p.origin.identity
+		if id.CustomerID != "" {
+			known.CustomerID = id.CustomerID
+		}
+		if id.Session != "" {
+			known.Session = id.Session
+		}
+		known.Topics = append(known.Topics, id.Topics...)
+	}
+	g.admit(hs, p)
+}
+
+func (g *Gateway) admit(hs transport.Handshake, p *peer) {
+	var header http.Header
+	for _, s := range g.hooks.shapers {
+		if header == nil {
+			header = make(http.Header)
+		}
+		s.ShapeHandshake(hs.Request(), header)
+	}
+	hs.Accept(p, header)
+}
+
+// refuse answers as a *hooks.Refusal says. Other errors are the host's own
+// affair and are logged.
+func (g *Gateway) refuse(hs transport.Handshake, err error, status int) {
+	if r := (*hooks.Refusal)(nil); errors.As(err, &r) {
+		if r.Status != 0 {
+			status = r.Status
+		}
+		hs.Refuse(status, r.Header, r.Reason)
+		return
+	}
+	g.log.Info("handshake refused", "remoteAddr", hs.RemoteAddr().String(), "error", err)
+	hs.Refuse(status, nil, http.StatusText(status))
+}
+
+// release tells the Limiter that a client it has admitted is gone.
+func (g *Gateway) release(p *peer) {
+	if o := p.origin; o != nil && o.limited {
+		p.origin = nil
+		g.cfg.Limiter.Close(p.UniqID(), o.addr)
+	}
+}
+
+// Abort implements transport.Handler.
+func (h handler) Abort(value any) { h.g.release(value.(*peer)) }
+
+// Open implements transport.Handler.
+func (h handler) Open(c transport.Conn) {
+	g, p := h.g, peerOf(c)
+	begin := p.origin
+	if p.origin = nil; begin.limited {
+		p.origin = &origin{addr: begin.addr, limited: true}
+	}
+	begin.event.UniqID = g.ids.Next()
+	if err := g.reg.Add(&p.Client, registry.Entry{
+		UniqID: begin.event.UniqID, CustomerID: begin.identity.CustomerID,
+		Session: begin.identity.Session, Topics: begin.identity.Topics, Conn: c,
+	}); err != nil {
+		g.log.Error("a client cannot be listed", "error", err)
+		c.Close(websocket.CloseInternalError, "internal error")
+		return
+	}
+	if c.Compressed() {
+		g.deflating.Add(1)
+	}
+	g.stats.opened.Add(1)
+	g.stats.events.Add(1)
+	if g.cfg.Inline {
+		g.cfg.Router.Open(g.inline, g, begin.event)
+		return
+	}
+	g.push(p, event{open: &begin.event})
+}
+
+// Message implements transport.Handler.
+func (h handler) Message(c transport.Conn, data []byte, binary bool) {
+	g, p := h.g, peerOf(c)
+	if !binary && len(data) == len(g.cfg.HeartbeatMessage) && string(data) == g.cfg.HeartbeatMessage {
+		g.stats.heartbeats.Add(1)
+		return
+	}
+	g.stats.messagesIn.Add(1)
+	g.stats.bytesIn.Add(int64(len(data)))
+	if p.offline.Load() {
+		g.drop(p.UniqID(), hooks.DropClosed, 1, int64(len(data)))
+		return
+	}
+	if l := g.cfg.Limiter; l != nil && !l.Message(p.UniqID(), len(data)) {
+		g.drop(p.UniqID(), hooks.DropLimited, 1, int64(len(data)))
+		return
+	}
+	if g.cfg.Inline {
+		g.stats.forwarded(len(data))
+		g.cfg.Router.Message(g.inline, g, messageEvent(g, p, data))
+		return
+	}
+	if !g.push(p, event{data: append([]byte(nil), data...)}) {
+		g.drop(p.UniqID(), hooks.DropBacklog, 1, int64(len(data)))
+		c.Close(websocket.ClosePolicyViolation, "inbox full")
+		return
+	}
+	g.stats.forwarded(len(data))
+}
+
+// Ping implements transport.Handler.
+func (h handler) Ping(transport.Conn) { h.g.stats.heartbeats.Add(1) }
+
+// Close implements transport.Handler.
+func (h handler) Close(c transport.Conn, cause transport.CloseCause) {
+	g, p := h.g, peerOf(c)
+	if p.UniqID() == "" {
+		g.release(p) // it was never listed
+		return
+	}
+	info, listed := g.reg.Remove(&p.Client)
+	if !listed {
+		// A command has ended it before; the registry knows what it held.
+		info = g.reg.Info(&p.Client)
+	}
+	if c.Compressed() {
+		g.deflating.Add(-1)
+	}
+	g.stats.closed.Add(1)
+	g.stats.events.Add(1)
+	g.log.Debug("client closed", "uniqId", p.UniqID(), "code", cause.Code, "reason", cause.Reason, "remote", cause.Remote)
+	g.release(p)
+	if g.cfg.Inline {
+		g.cfg.Router.Close(g.inline, g, closeEvent(p, info))
+		return
+	}
+	g.push(p, event{closing: &info})
+}
+
+// Written implements transport.Handler.
+func (h handler) Written(messages, bytes int64) {
+	h.g.stats.messagesOut.Add(messages)
+	h.g.stats.bytesOut.Add(bytes)
+}
+
+// Dropped implements transport.Handler.
+func (h handler) Dropped(c transport.Conn, reason transport.DropReason, messages, bytes int64) {
+	why := hooks.DropClosed
+	switch reason {
+	case transport.DropSlow:
+		why = hooks.DropSlow
+	case transport.DropFailed:
+		why = hooks.DropFailed
+	}
+	h.g.drop(peerOf(c).UniqID(), why, messages, bytes)
+}
+
+// addrOf returns the IP address of a peer, or the zero Addr for peers that
+// have none.
+func addrOf(a net.Addr) netip.Addr {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.AddrPort().Addr().Unmap()
+	}
+	if a != nil {
+		if ap, err := netip.ParseAddrPort(a.String()); err == nil {
+			return ap.Addr().Unmap()
+		}
+	}
+	return netip.Addr{}
+}

@@ -1,0 +1,192 @@
+// Package gateway is the composition root: it makes transports, a registry,
+// limiters, hooks and business code into one gateway, which holds WebSocket
+// clients and carries messages between them and the business code.
+//
+//	gw, err := gateway.New(gateway.Config{
+//		Transports: []transport.Transport{gnet.Listen("127.0.0.1:6060")},
+//		Path:       "/ws",
+//		Router:     &chat{},
+//	})
+//	if err != nil {
+//		return err
+//	}
+//	return gw.Run(ctx)
+//
+// A [Gateway] implements [hooks.Bus], so the host's own code, be it a Router or
+// an HTTP handler elsewhere in the program, acts on clients by calling it. Two
+// gateways in one process do not know of each other.
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluicegate/sluice/protocol"
+	"github.com/sluicegate/sluice/registry"
+	"github.com/sluicegate/sluice/transport/websocket"
+)
+
+// A Gateway holds clients. All its methods may be called on any goroutine.
+type Gateway struct {
+	cfg     Config
+	log     *slog.Logger
+	hooks   hookSet
+	reg     registry.Registry
+	ids     *protocol.UniqIDSource
+	deflate *websocket.Compressor // nil when off
+	stats   counters
+	workers *workers
+	inboxes sync.Pool // of *inbox
+	guests  guestTimers
+	auths   chan struct{} // one token for each Authenticate that runs
+
+	// deflating counts the clients that negotiated compression: without one,
+	// nothing is compressed.
+	deflating atomic.Int64
+
+	// handlers is the context of Router calls, inline of those on loops.
+	handlers, inline context.Context
+	cancelHandlers   context.CancelFunc
+
+	started atomic.Bool
+	ready   chan struct{}
+	mu      sync.Mutex
+	addrs   []net.Addr
+}
+
+// maxAuthenticating bounds the Authenticate calls that run at the same time;
+// above it, handshakes are answered with 503.
+const maxAuthenticating = 1024
+
+// New makes a gateway. It does not serve before Run is called. The error says
+// which field of cfg is wrong.
+func New(cfg Config) (*Gateway, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{
+		cfg:   cfg,
+		log:   cfg.Logger,
+		reg:   cfg.Registry,
+		auths: make(chan struct{}, maxAuthenticating),
+		ready: make(chan struct{}),
+	}
+	if g.hooks, err = sortHooks(cfg.Hooks); err != nil {
+		return nil, err
+	}
+	if cfg.Compression != 0 {
+		if g.deflate, err = websocket.NewCompressor(cfg.Compression); err != nil {
+			return nil, fmt.Errorf("gateway: %w", err)
+		}
+	}
+	node := cfg.Node
+	if node == (protocol.Node{}) {
+		_, _ = rand.Read(node[:]) // never fails, see its documentation
+	}
+	g.ids = protocol.NewUniqIDSource(node, time.Now)
+	g.handlers, g.cancelHandlers = context.WithCancel(context.Background())
+	g.inline = context.WithValue(g.handlers, onLoop{}, true)
+	g.inboxes.New = func() any { return new(inbox) }
+	g.workers = newWorkers(cfg.Workers, g.work)
+	return g, nil
+}
+
+// onLoop marks the context of calls that must not wait.
+type onLoop struct{}
+
+// Ready returns a channel that is closed when all transports accept clients.
+func (g *Gateway) Ready() <-chan struct{} { return g.ready }
+
+// Addrs returns the addresses at which the transports accept clients, in the
+// order in which they became ready.
+func (g *Gateway) Addrs() []net.Addr {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return append([]net.Addr(nil), g.addrs...)
+}
+
+// Run serves until ctx ends, then closes the clients with code 1001, waits for
+// the Router's calls and returns nil. It returns an error if a transport or a
+// hook cannot start or ends by itself, or if calls of the Router have not
+// returned some time after Config.StopTimeout. It may be called once.
+func (g *Gateway) Run(ctx context.Context) error {
+	if g.started.Swap(true) {
+		return errors.New("gateway: Run was called before; make another gateway with New")
+	}
+	serving, stopServing := context.WithCancelCause(ctx)
+	defer stopServing(nil)
+	running, stopRunners := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopRunners()
+	defer g.cancelHandlers()
+
+	var transports, runners sync.WaitGroup
+	opts := g.cfg.transportOptions()
+	for _, t := range g.cfg.Transports {
+		o := opts
+		o.Ready = g.transportReady
+		transports.Go(func() {
+			err := t.Serve(serving, o, handler{g})
+			if err == nil && serving.Err() == nil {
+				err = errors.New("it stopped by itself")
+			}
+			if err != nil {
+				stopServing(fmt.Errorf("gateway: transport %T: %w", t, err))
+			}
+		})
+	}
+	select {
+	case <-g.ready:
+		for _, r := range g.hooks.runners {
+			runners.Go(func() {
+				if err := r.Run(running, g); err != nil {
+					stopServing(fmt.Errorf("gateway: hook %T: %w", r, err))
+				}
+			})
+		}
+	case <-serving.Done():
+	}
+	<-serving.Done()
+
+	// Business code outlives the clients, so that it hears of each one's end.
+	transports.Wait()
+	g.guests.stop()
+	late := g.stopHandlers()
+	stopRunners()
+	runners.Wait()
+
+	if cause := context.Cause(serving); ctx.Err() == nil && cause != nil {
+		return cause
+	}
+	return late
+}
+
+// stopHandlers waits for the Router's calls, first patiently, then with their
+// contexts cancelled.
+func (g *Gateway) stopHandlers() error {
+	if g.workers.stop(g.cfg.StopTimeout) {
+		return nil
+	}
+	g.log.Warn("handlers are still running, their contexts are cancelled", "timeout", g.cfg.StopTimeout)
+	g.cancelHandlers()
+	if g.workers.stop(g.cfg.StopTimeout) {
+		return nil
+	}
+	return fmt.Errorf("gateway: calls of the Router have not returned %v after their context was cancelled; "+
+		"a handler must return when its context ends", g.cfg.StopTimeout)
+}
+
+func (g *Gateway) transportReady(addr net.Addr) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.addrs = append(g.addrs, addr); len(g.addrs) == len(g.cfg.Transports) {
+		close(g.ready)
+	}
+}

@@ -1,0 +1,165 @@
+package gateway
+
+import (
+	"fmt"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/registry"
+	"github.com/sluicegate/sluice/transport"
+	"github.com/sluicegate/sluice/transport/websocket"
+)
+
+// A peer is one client: what the registry knows of it, and the events that
+// wait for the Router.
+type peer struct {
+	registry.Client
+
+	mu    sync.Mutex
+	inbox *inbox // nil while no event waits or runs
+
+	// origin is nil once the client is open, unless a Limiter wants to be
+	// told of its end.
+	origin *origin
+	// offline is set when a command or a panic has ended the client before
+	// its connection is closed.
+	offline atomic.Bool
+}
+
+// origin is where a client comes from. Once it is open, no more than the
+// address is left.
+type origin struct {
+	addr     netip.Addr
+	limited  bool // the Limiter has admitted it
+	identity hooks.Identity
+	event    hooks.OpenEvent
+}
+
+// inbox is a peer's events in order.
+type inbox struct {
+	events []event
+	head   int
+	bytes  int
+}
+
+// event is one call of the Router. The Open event has open set, the Close
+// event closing, and a message neither.
+type event struct {
+	open    *hooks.OpenEvent
+	closing *registry.Info
+	data    []byte
+}
+
+const (
+	// eventOverhead is what a waiting message counts for besides its bytes.
+	eventOverhead = 64
+	// turn is how many of one client's events a worker runs before it looks
+	// after others that wait.
+	turn = 16
+	// inboxKept is how many events an inbox may have room for to be used
+	// again.
+	inboxKept = 64
+)
+
+// push queues e for p's next turn on a worker. It returns false if the inbox
+// is full; events that are not messages always have a place.
+func (g *Gateway) push(p *peer, e event) bool {
+	message := e.open == nil && e.closing == nil
+	p.mu.Lock()
+	box := p.inbox
+	fresh := box == nil
+	if fresh {
+		box = g.inboxes.Get().(*inbox)
+		p.inbox = box
+	}
+	if message {
+		size := len(e.data) + eventOverhead
+		if box.bytes > 0 && box.bytes+size > g.cfg.InboxLimit {
+			p.mu.Unlock()
+			return false
+		}
+		box.bytes += size
+	}
+	box.events = append(box.events, e)
+	p.mu.Unlock()
+	if fresh {
+		g.workers.submit(p)
+	}
+	return true
+}
+
+// work runs some of p's events. It returns true if more wait.
+func (g *Gateway) work(p *peer) (again bool) {
+	for range turn {
+		p.mu.Lock()
+		box := p.inbox
+		if box.head == len(box.events) {
+			p.inbox = nil
+			p.mu.Unlock()
+			if cap(box.events) <= inboxKept {
+				g.inboxes.Put(box)
+			}
+			return false
+		}
+		e := box.events[box.head]
+		box.events[box.head] = event{}
+		if box.head++; box.head == len(box.events) {
+			box.events, box.head = box.events[:0], 0
+		} else if box.head >= 64 && box.head > len(box.events)/2 {
+			n := copy(box.events, box.events[box.head:])
+			clear(box.events[n:])
+			box.events, box.head = box.events[:n], 0
+		}
+		if e.open == nil && e.closing == nil {
+			box.bytes -= len(e.data) + eventOverhead
+		}
+		p.mu.Unlock()
+		g.handle(p, e)
+	}
+	return true
+}
+
+// handle makes one call of the Router on a worker.
+func (g *Gateway) handle(p *peer, e event) {
+	defer func() {
+		if r := recover(); r != nil {
+			g.log.Error("handler panicked", "uniqId", p.UniqID(), "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			if e.closing == nil {
+				g.closePeer(p, websocket.CloseInternalError, "internal error")
+			}
+		}
+	}()
+	ctx, router := g.handlers, g.cfg.Router
+	switch {
+	case e.open != nil:
+		router.Open(ctx, g, *e.open)
+	case e.closing != nil:
+		router.Close(ctx, g, closeEvent(p, *e.closing))
+	default:
+		router.Message(ctx, g, messageEvent(g, p, e.data))
+	}
+}
+
+func messageEvent(g *Gateway, p *peer, data []byte) hooks.MessageEvent {
+	i := g.reg.Info(&p.Client)
+	return hooks.MessageEvent{UniqID: p.UniqID(), CustomerID: i.CustomerID, Session: i.Session, Topics: i.Topics, Data: data}
+}
+
+func closeEvent(p *peer, i registry.Info) hooks.CloseEvent {
+	return hooks.CloseEvent{UniqID: p.UniqID(), CustomerID: i.CustomerID, Session: i.Session, Topics: i.Topics}
+}
+
+// closePeer closes p from outside its loop. What the client still sends is not
+// handled. It fails only when the loop has ended, and the client with it.
+func (g *Gateway) closePeer(p *peer, code int, reason string) {
+	if p.offline.Swap(true) {
+		return
+	}
+	k := &kick{g: g, clients: []*registry.Client{&p.Client}, code: code, reason: reason}
+	_ = p.Conn().Loop().PostAlways(k)
+}
+
+func peerOf(c transport.Conn) *peer { return c.Value().(*peer) }

@@ -1,0 +1,96 @@
+package gateway
+
+import (
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+
+	"github.com/sluicegate/sluice/hooks"
+)
+
+// Stats is what a gateway has counted since it was made. When nothing is under
+// way, the counts are exact: every message for a client that a command was
+// taken for is in MessagesOut or in one of Drops.
+type Stats struct {
+	// Clients is how many clients are open now.
+	Clients int
+	// Opened and Closed count clients.
+	Opened, Closed int64
+	// Heartbeats counts heartbeat messages, pings and pongs.
+	Heartbeats int64
+	// MessagesIn and BytesIn count messages from clients, heartbeats aside.
+	MessagesIn, BytesIn int64
+	// Events and EventBytes count what was forwarded to the Router: opens,
+	// messages and closes, and the bytes of the messages.
+	Events, EventBytes int64
+	// MessagesOut and BytesOut count messages that clients' sockets have
+	// taken, and their bytes with frame headers.
+	MessagesOut, BytesOut int64
+	// OpensLimited counts handshakes that the Limiter refused.
+	OpensLimited int64
+	// Drops counts, by reason, what was not delivered. Messages for clients
+	// that a command names but that are not there count one for each name.
+	Drops map[hooks.DropReason]DropCount
+}
+
+// DropCount is how much was dropped.
+type DropCount struct{ Messages, Bytes int64 }
+
+// reasons fixes the order of the drop counters.
+func reasons() [9]hooks.DropReason {
+	return [...]hooks.DropReason{
+		hooks.DropClosed, hooks.DropSlow, hooks.DropFailed, hooks.DropUnknown, hooks.DropOverload,
+		hooks.DropStopped, hooks.DropLimited, hooks.DropBacklog, hooks.DropMalformed,
+	}
+}
+
+type counters struct {
+	opened, closed, heartbeats, messagesIn, bytesIn, events, eventBytes,
+	messagesOut, bytesOut, opensLimited atomic.Int64
+	drops [len([9]hooks.DropReason{})]struct{ messages, bytes atomic.Int64 }
+}
+
+func (c *counters) forwarded(bytes int) {
+	c.events.Add(1)
+	c.eventBytes.Add(int64(bytes))
+}
+
+// Stats returns the counts so far.
+func (g *Gateway) Stats() Stats {
+	c := &g.stats
+	s := Stats{
+		Clients: g.reg.Len(), Opened: c.opened.Load(), Closed: c.closed.Load(), Heartbeats: c.heartbeats.Load(),
+		MessagesIn: c.messagesIn.Load(), BytesIn: c.bytesIn.Load(), Events: c.events.Load(), EventBytes: c.eventBytes.Load(),
+		MessagesOut: c.messagesOut.Load(), BytesOut: c.bytesOut.Load(), OpensLimited: c.opensLimited.Load(),
+		Drops: make(map[hooks.DropReason]DropCount),
+	}
+	for i, r := range reasons() {
+		s.Drops[r] = DropCount{c.drops[i].messages.Load(), c.drops[i].bytes.Load()}
+	}
+	return s
+}
+
+// drop counts messages that are not delivered and tells the observers.
+func (g *Gateway) drop(uniqID string, reason hooks.DropReason, messages, bytes int64) {
+	for i, r := range reasons() {
+		if r == reason {
+			g.stats.drops[i].messages.Add(messages)
+			g.stats.drops[i].bytes.Add(bytes)
+		}
+	}
+	if len(g.hooks.observers) > 0 {
+		g.tell(hooks.DropEvent{UniqID: uniqID, Reason: reason, Messages: messages, Bytes: bytes})
+	}
+}
+
+// tell keeps an observer's panic away from whoever delivers.
+func (g *Gateway) tell(e hooks.DropEvent) {
+	defer func() {
+		if r := recover(); r != nil {
+			g.log.Error("drop observer panicked", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+		}
+	}()
+	for _, o := range g.hooks.observers {
+		o.Dropped(e)
+	}
+}

@@ -1,0 +1,130 @@
+package gateway
+
+import (
+	"runtime"
+	"sync"
+	"time"
+)
+
+// workers runs peers' events on a bounded number of goroutines. They come when
+// there is work and go when there is none, but for a few.
+type workers struct {
+	work func(*peer) (again bool)
+	max  int
+	keep int
+
+	mu      sync.Mutex
+	wake    sync.Cond
+	ready   []*peer // [head:] wait for a worker
+	head    int
+	crew    int // workers, at most max
+	running int // workers and those aside
+	idle    int
+	stopped bool
+	done    chan struct{} // closed when stopped and no worker is left
+}
+
+func newWorkers(limit int, work func(*peer) bool) *workers {
+	w := &workers{work: work, max: limit, keep: 2 * runtime.GOMAXPROCS(0), done: make(chan struct{})}
+	w.wake.L = &w.mu
+	return w
+}
+
+// submit has p's events run. It must not be called again for p before work has
+// returned false for it. It never blocks: there is one entry per client.
+func (w *workers) submit(p *peer) {
+	w.mu.Lock()
+	if w.stopped && w.running == 0 {
+		w.mu.Unlock()
+		return
+	}
+	w.ready = append(w.ready, p)
+	switch {
+	case w.idle > 0:
+		w.idle--
+		w.wake.Signal()
+	case w.crew < w.max:
+		w.crew++
+		w.running++
+		go w.run()
+	}
+	w.mu.Unlock()
+}
+
+// goAside runs f on a goroutine that stop waits for. The caller bounds their
+// number, and f its time.
+func (w *workers) goAside(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.running++
+	go func() {
+		f()
+		w.mu.Lock()
+		w.exit()
+		w.mu.Unlock()
+	}()
+}
+
+// exit must be called with the lock held.
+func (w *workers) exit() {
+	if w.running--; w.running == 0 && w.stopped {
+		close(w.done)
+	}
+}
+
+func (w *workers) run() {
+	w.mu.Lock()
+	for {
+		if w.head < len(w.ready) {
+			p := w.ready[w.head]
+			w.ready[w.head] = nil
+			if w.head++; w.head == len(w.ready) {
+				w.ready, w.head = w.ready[:0], 0
+			} else if w.head >= 1024 && w.head > len(w.ready)/2 {
+				n := copy(w.ready, w.ready[w.head:])
+				clear(w.ready[n:])
+				w.ready, w.head = w.ready[:n], 0
+			}
+			w.mu.Unlock()
+			again := w.work(p)
+			w.mu.Lock()
+			if again {
+				w.ready = append(w.ready, p)
+			}
+			continue
+		}
+		if w.stopped || w.idle >= w.keep {
+			break
+		}
+		// Whoever signals has taken this worker off the idle count.
+		w.idle++
+		w.wake.Wait()
+	}
+	w.crew--
+	w.exit()
+	w.mu.Unlock()
+}
+
+// stop lets the workers finish what waits and end. It reports whether they
+// have, within the time given. What is submitted once all have ended is
+// ignored. It may be called again, to wait longer.
+func (w *workers) stop(timeout time.Duration) bool {
+	w.mu.Lock()
+	if !w.stopped {
+		w.stopped = true
+		if w.running == 0 {
+			close(w.done)
+		}
+		w.idle = 0
+		w.wake.Broadcast()
+	}
+	w.mu.Unlock()
+	t := time.NewTimer(timeout)
+	defer t.Stop()
+	select {
+	case <-w.done:
+		return true
+	case <-t.C:
+		return false
+	}
+}
