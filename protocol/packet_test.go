@@ -245,7 +245,7 @@ func TestWriterKeepsItsError(t *testing.T) {
 				"WriteHeartbeat": w.WriteHeartbeat(nil),
 				"Flush":          w.Flush(),
 			} {
-				if again != first { //nolint:errorlint // the same error, not one like it
+				if again != first { // the same error, not one like it
 					t.Errorf("%s after the failure: %v, want %v", name, again, first)
 				}
 			}

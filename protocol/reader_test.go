@@ -88,7 +88,7 @@ func expectPackets(t *testing.T, r *protocol.Reader, want []protocol.Packet) {
 		}
 	}
 	for range 2 {
-		if _, err := r.Next(); err != io.EOF { //nolint:errorlint // callers may compare with ==
+		if _, err := r.Next(); err != io.EOF { // callers may compare with ==
 			t.Fatalf("after the last packet: %v, want io.EOF itself", err)
 		}
 	}
@@ -107,7 +107,7 @@ func TestReaderEndInsidePacket(t *testing.T) {
 		if cut%len(whole) == 0 {
 			want = io.EOF
 		}
-		if err != want { //nolint:errorlint // callers may compare with ==
+		if err != want { // callers may compare with ==
 			t.Errorf("cut after %d bytes: %v, want %v", cut, err, want)
 		}
 	}
@@ -258,7 +258,7 @@ func TestReaderSurvivesBadStreams(t *testing.T) {
 		}
 	}
 	broken := errors.New("broken")
-	if _, err := protocol.NewReader(iotest.ErrReader(broken), 0, nil).Next(); err != broken { //nolint:errorlint // as it is
+	if _, err := protocol.NewReader(iotest.ErrReader(broken), 0, nil).Next(); err != broken { // as it is
 		t.Errorf("broken stream: %v, want its error as it is", err)
 	}
 }
