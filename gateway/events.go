@@ -24,19 +24,18 @@ var _ transport.Handler = handler{}
 func (h handler) Handshake(hs transport.Handshake) {
 	g, r := h.g, hs.Request()
 	addr := addrOf(hs.RemoteAddr())
-	p := &peer{origin: &origin{addr: addr, event: hooks.OpenEvent{
+	p := &peer{inbox: &inbox{origin: &origin{addr: addr, event: hooks.OpenEvent{
 		RawQuery:      r.URL.RawQuery,
 		XForwardedFor: r.Header.Get("X-Forwarded-For"),
 		XRealIP:       r.Header.Get("X-Real-Ip"),
 		RemoteAddr:    addr.String(),
-	}}}
+	}}}}
 	if l := g.cfg.Limiter; l != nil {
 		if err := l.Open(addr); err != nil {
 			g.stats.opensLimited.Add(1)
 			g.refuse(hs, err, http.StatusTooManyRequests)
 			return
 		}
-		p.origin.limited = true
 	}
 	if len(g.hooks.authenticators) == 0 {
 		g.admit(hs, p)
@@ -74,7 +73,7 @@ func (g *Gateway) authenticate(hs transport.Handshake, p *peer) {
 			g.refuse(hs, err, http.StatusForbidden)
 			return
 		}
-		known := &p.origin.identity
+		known := &p.inbox.origin.identity
 		if id.CustomerID != "" {
 			known.CustomerID = id.CustomerID
 		}
@@ -111,11 +110,11 @@ func (g *Gateway) refuse(hs transport.Handshake, err error, status int) {
 	hs.Refuse(status, nil, http.StatusText(status))
 }
 
-// release tells the Limiter that a client it has admitted is gone.
+// release tells the Limiter that a client which it has admitted will not open.
 func (g *Gateway) release(p *peer) {
-	if o := p.origin; o != nil && o.limited {
-		p.origin = nil
-		g.cfg.Limiter.Close(p.UniqID(), o.addr)
+	if o := p.inbox.origin; o != nil && g.cfg.Limiter != nil {
+		p.inbox.origin = nil
+		g.cfg.Limiter.Close("", o.addr)
 	}
 }
 
@@ -125,10 +124,8 @@ func (h handler) Abort(value any) { h.g.release(value.(*peer)) }
 // Open implements transport.Handler.
 func (h handler) Open(c transport.Conn) {
 	g, p := h.g, peerOf(c)
-	begin := p.origin
-	if p.origin = nil; begin.limited {
-		p.origin = &origin{addr: begin.addr, limited: true}
-	}
+	begin := p.inbox.origin
+	p.inbox = nil
 	begin.event.UniqID = g.ids.Next()
 	if err := g.reg.Add(&p.Client, registry.Entry{
 		UniqID: begin.event.UniqID, CustomerID: begin.identity.CustomerID,
@@ -186,9 +183,11 @@ func (h handler) Ping(transport.Conn) { h.g.stats.heartbeats.Add(1) }
 // Close implements transport.Handler.
 func (h handler) Close(c transport.Conn, cause transport.CloseCause) {
 	g, p := h.g, peerOf(c)
+	if l := g.cfg.Limiter; l != nil {
+		l.Close(p.UniqID(), addrOf(c.RemoteAddr()))
+	}
 	if p.UniqID() == "" {
-		g.release(p) // it was never listed
-		return
+		return // it was never listed
 	}
 	info, listed := g.reg.Remove(&p.Client)
 	if !listed {
@@ -201,7 +200,6 @@ func (h handler) Close(c transport.Conn, cause transport.CloseCause) {
 	g.stats.closed.Add(1)
 	g.stats.events.Add(1)
 	g.log.Debug("client closed", "uniqId", p.UniqID(), "code", cause.Code, "reason", cause.Reason, "remote", cause.Remote)
-	g.release(p)
 	if g.cfg.Inline {
 		g.cfg.Router.Close(g.inline, g, closeEvent(p, info))
 		return

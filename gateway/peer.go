@@ -18,28 +18,25 @@ import (
 type peer struct {
 	registry.Client
 
-	mu    sync.Mutex
-	inbox *inbox // nil while no event waits or runs
-
-	// origin is nil once the client is open, unless a Limiter wants to be
-	// told of its end.
-	origin *origin
+	mu sync.Mutex
+	// inbox is nil while no event waits or runs. Until the client is open it
+	// holds its origin.
+	inbox *inbox
 	// offline is set when a command or a panic has ended the client before
 	// its connection is closed.
 	offline atomic.Bool
 }
 
-// origin is where a client comes from. Once it is open, no more than the
-// address is left.
+// origin is what is known of a client before it is open.
 type origin struct {
 	addr     netip.Addr
-	limited  bool // the Limiter has admitted it
 	identity hooks.Identity
 	event    hooks.OpenEvent
 }
 
 // inbox is a peer's events in order.
 type inbox struct {
+	origin *origin
 	events []event
 	head   int
 	bytes  int

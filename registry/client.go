@@ -10,20 +10,47 @@ import (
 // what they keep per client, so that both are one object; its zero value is
 // ready to be added. It must not be copied.
 type Client struct {
-	uniqID   string
-	conn     transport.Conn
-	session  string
-	customer *customer
-	subs     []subscription
-	// index finds a subscription by topic once there are too many to search.
-	index map[*topic]int32
+	uniqID string
+	conn   transport.Conn
+	// owner is nil for a client with neither session nor customer.
+	owner *owner
+	subs  []subscription
 	// info caches what handlers are told; a change clears it.
 	info atomic.Pointer[Info]
 
-	place         int32 // in the list of everyone on its loop
-	customerPlace int32
-	loop          int32
-	listed        bool
+	place  int32 // in the list of everyone on its loop
+	loop   int32
+	listed bool
+}
+
+// owner is whose a client is.
+type owner struct {
+	session  string
+	customer *customer
+	place    int32 // in the customer's list
+}
+
+// own returns c's owner, to put something into.
+func (c *Client) own() *owner {
+	if c.owner == nil {
+		c.owner = new(owner)
+	}
+	return c.owner
+}
+
+// customer is the customer that c belongs to, or nil.
+func (c *Client) customer() *customer {
+	if c.owner == nil {
+		return nil
+	}
+	return c.owner.customer
+}
+
+// disown gives up an owner with nothing in it.
+func (c *Client) disown() {
+	if o := c.owner; o != nil && o.session == "" && o.customer == nil {
+		c.owner = nil
+	}
 }
 
 // subscription is a client's side of one topic.
@@ -45,9 +72,9 @@ func (c *Client) UniqID() string { return c.uniqID }
 func (c *Client) Conn() transport.Conn { return c.conn }
 
 // find returns where t is in c.subs, or -1.
-func (c *Client) find(t *topic) int32 {
-	if c.index != nil {
-		if i, ok := c.index[t]; ok {
+func (m *Memory) find(c *Client, t *topic) int32 {
+	if len(c.subs) > searchLimit {
+		if i, ok := m.indexes[c][t]; ok {
 			return i
 		}
 		return -1
@@ -60,48 +87,51 @@ func (c *Client) find(t *topic) int32 {
 	return -1
 }
 
-func (c *Client) addSub(s subscription) int32 {
+func (m *Memory) addSub(c *Client, s subscription) int32 {
 	i := int32(len(c.subs))
 	c.subs = append(c.subs, s)
-	if c.index != nil {
-		c.index[s.topic] = i
+	if index, ok := m.indexes[c]; ok {
+		index[s.topic] = i
 	} else if len(c.subs) > searchLimit {
-		c.buildIndex()
+		m.buildIndex(c)
 	}
 	return i
 }
 
-// buildIndex makes the index anew, or drops it if it is not needed.
-func (c *Client) buildIndex() {
-	if c.index = nil; len(c.subs) > searchLimit {
-		c.index = make(map[*topic]int32, 2*len(c.subs))
-		for i := range c.subs {
-			c.index[c.subs[i].topic] = int32(i)
-		}
+// buildIndex makes c's index anew, or drops it if it is not needed.
+func (m *Memory) buildIndex(c *Client) {
+	if len(c.subs) <= searchLimit {
+		delete(m.indexes, c)
+		return
 	}
+	index := make(map[*topic]int32, 2*len(c.subs))
+	for i := range c.subs {
+		index[c.subs[i].topic] = int32(i)
+	}
+	m.indexes[c] = index
 }
 
-// removeSub takes entry i out. If another one moved into its place, it returns
-// that one.
-func (c *Client) removeSub(i int32) (moved *subscription) {
+// dropSub takes c's entry i out. If another one moved into its place, it
+// returns that one.
+func (m *Memory) dropSub(c *Client, i int32) (moved *subscription) {
+	index := m.indexes[c] // nil for most
 	last := int32(len(c.subs) - 1)
-	if c.index != nil {
-		delete(c.index, c.subs[i].topic)
-	}
+	delete(index, c.subs[i].topic)
 	if i != last {
 		c.subs[i] = c.subs[last]
 		moved = &c.subs[i]
-		if c.index != nil {
-			c.index[moved.topic] = i
+		if index != nil {
+			index[moved.topic] = i
 		}
 	}
 	c.subs[last] = subscription{}
 	c.subs = c.subs[:last]
 	if last == 0 {
-		c.subs, c.index = nil, nil
+		c.subs = nil
+		delete(m.indexes, c)
 	} else if subs := trim(c.subs); cap(subs) < cap(c.subs) {
 		c.subs = subs
-		c.buildIndex() // a map does not shrink
+		m.buildIndex(c) // a map does not shrink
 	}
 	return moved
 }

@@ -104,13 +104,22 @@ func verify(m *Memory) error {
 		if at(m.everyone[c.loop].clients, c.place) != c {
 			fail("client %q is not at its place %d of everyone", id, c.place)
 		}
-		if cu := c.customer; cu != nil {
+		if cu := c.customer(); cu != nil {
 			members++
-			if m.customers[cu.id] != cu || at(cu.clients, c.customerPlace) != c {
-				fail("client %q is not at its place %d of customer %q", id, c.customerPlace, cu.id)
+			if m.customers[cu.id] != cu || at(cu.clients, c.owner.place) != c {
+				fail("client %q is not at its place %d of customer %q", id, c.owner.place, cu.id)
 			}
 		}
+		if o := c.owner; o != nil && o.session == "" && o.customer == nil {
+			fail("client %q keeps memory for an owner it has not", id)
+		}
 		errs = append(errs, verifySubs(m, c))
+	}
+
+	for c := range m.indexes {
+		if m.clients[c.uniqID] != c {
+			fail("the index of client %q outlived it", c.uniqID)
+		}
 	}
 
 	everyone := 0
@@ -178,16 +187,17 @@ func verifySubs(m *Memory, c *Client) error {
 		} else if int(s.place) >= len(p.back) || int(p.back[s.place]) != i {
 			fail("topic %q has a wrong way back to client %q", s.topic.name, c.uniqID)
 		}
-		if got := c.find(s.topic); int(got) != i {
+		if got := m.find(c, s.topic); int(got) != i {
 			fail("client %q finds topic %q at %d, want %d", c.uniqID, s.topic.name, got, i)
 		}
 	}
+	index := m.indexes[c]
 	switch {
-	case c.index == nil && len(c.subs) > searchLimit:
+	case index == nil && len(c.subs) > searchLimit:
 		fail("client %q searches %d topics without an index", c.uniqID, len(c.subs))
-	case c.index != nil && len(c.index) != len(c.subs):
-		fail("client %q has an index of %d topics, want %d", c.uniqID, len(c.index), len(c.subs))
-	case len(c.subs) == 0 && (c.subs != nil || c.index != nil):
+	case index != nil && len(index) != len(c.subs):
+		fail("client %q has an index of %d topics, want %d", c.uniqID, len(index), len(c.subs))
+	case len(c.subs) == 0 && (c.subs != nil || index != nil):
 		fail("client %q without topics keeps memory for them", c.uniqID)
 	}
 	for _, s := range c.subs[len(c.subs):cap(c.subs)] {

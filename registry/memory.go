@@ -19,6 +19,9 @@ type Memory struct {
 	topics    map[string]*topic
 	loops     map[transport.Loop]int32
 	everyone  []list // by loop
+	// indexes find a client's subscription by topic, for clients with too
+	// many to search.
+	indexes map[*Client]map[*topic]int32
 }
 
 type customer struct {
@@ -47,6 +50,7 @@ func NewMemory() *Memory {
 		customers: make(map[string]*customer),
 		topics:    make(map[string]*topic),
 		loops:     make(map[transport.Loop]int32),
+		indexes:   make(map[*Client]map[*topic]int32),
 	}
 }
 
@@ -63,10 +67,11 @@ func (m *Memory) Add(c *Client, e Entry) error {
 		m.loops[e.Conn.Loop()] = loop
 		m.everyone = append(m.everyone, list{})
 	}
-	c.uniqID, c.conn, c.session, c.loop, c.listed = e.UniqID, e.Conn, e.Session, loop, true
+	c.uniqID, c.conn, c.loop, c.listed = e.UniqID, e.Conn, loop, true
 	c.info.Store(nil) // somebody may have asked already
 	c.place = m.everyone[loop].add(c)
 	m.clients[e.UniqID] = c
+	c.setSession(e.Session)
 	m.setCustomer(c, e.CustomerID)
 	m.subscribe(c, e.Topics)
 	return nil
@@ -93,6 +98,7 @@ func (m *Memory) RemoveIf(c *Client, cond func(Info) bool) (Info, bool) {
 	if moved := m.everyone[c.loop].remove(c.place); moved != nil {
 		moved.place = c.place
 	}
+	c.setSession("")
 	m.setCustomer(c, "")
 	for len(c.subs) > 0 {
 		m.removeSub(c, int32(len(c.subs)-1))
@@ -115,9 +121,12 @@ func (m *Memory) infoLocked(c *Client) Info {
 	if i := c.info.Load(); i != nil {
 		return *i
 	}
-	i := Info{Session: c.session}
-	if c.customer != nil {
-		i.CustomerID = c.customer.id
+	var i Info
+	if o := c.owner; o != nil {
+		i.Session = o.session
+		if o.customer != nil {
+			i.CustomerID = o.customer.id
+		}
 	}
 	if len(c.subs) > 0 {
 		i.Topics = make([]string, len(c.subs))
@@ -190,7 +199,7 @@ func (m *Memory) Change(uniqID string, ch Change) (*Client, bool) {
 		m.setCustomer(c, *ch.CustomerID)
 	}
 	if ch.Session != nil {
-		c.session = *ch.Session
+		c.setSession(*ch.Session)
 	}
 	if ch.Topics != nil {
 		m.replaceTopics(c, *ch.Topics)
@@ -234,7 +243,7 @@ func (m *Memory) Unsubscribe(uniqID string, topics []string) (*Client, bool) {
 	}
 	for _, name := range topics {
 		if t, ok := m.topics[name]; ok {
-			if i := c.find(t); i >= 0 {
+			if i := m.find(c, t); i >= 0 {
 				m.removeSub(c, i)
 			}
 		}
@@ -267,19 +276,27 @@ func (m *Memory) DeleteTopics(topics []string) []*Client {
 	return lost
 }
 
+func (c *Client) setSession(session string) {
+	if session != "" || c.owner != nil {
+		c.own().session = session
+		c.disown()
+	}
+}
+
 func (m *Memory) setCustomer(c *Client, id string) {
-	if old := c.customer; old != nil {
+	if old := c.customer(); old != nil {
 		if old.id == id {
 			return
 		}
-		last := len(old.clients) - 1
+		place, last := c.owner.place, len(old.clients)-1
 		moved := old.clients[last]
-		old.clients[c.customerPlace], moved.customerPlace = moved, c.customerPlace
+		old.clients[place], moved.owner.place = moved, place
 		old.clients[last] = nil
 		if old.clients = trim(old.clients[:last]); last == 0 {
 			delete(m.customers, old.id)
 		}
-		c.customer = nil
+		c.owner.customer = nil
+		c.disown()
 	}
 	if id == "" {
 		return
@@ -289,7 +306,8 @@ func (m *Memory) setCustomer(c *Client, id string) {
 		cu = &customer{id: id}
 		m.customers[id] = cu
 	}
-	c.customer, c.customerPlace = cu, int32(len(cu.clients))
+	o := c.own()
+	o.customer, o.place = cu, int32(len(cu.clients))
 	cu.clients = append(cu.clients, c)
 }
 
@@ -303,7 +321,7 @@ func (m *Memory) subscribe(c *Client, topics []string) {
 			t = &topic{name: name}
 			m.topics[name] = t
 		}
-		if c.find(t) >= 0 {
+		if m.find(c, t) >= 0 {
 			continue
 		}
 		for int(c.loop) >= len(t.parts) {
@@ -315,7 +333,7 @@ func (m *Memory) subscribe(c *Client, topics []string) {
 			t.parts[c.loop] = p
 		}
 		place := p.add(c)
-		p.back = append(p.back, c.addSub(subscription{topic: t, place: place}))
+		p.back = append(p.back, m.addSub(c, subscription{topic: t, place: place}))
 		t.subscribers++
 		c.info.Store(nil)
 	}
@@ -331,7 +349,7 @@ func (m *Memory) removeSub(c *Client, i int32) {
 		moved.subs[back].place = s.place
 	}
 	p.back = trim(p.back[:len(p.back)-1])
-	if moved := c.removeSub(i); moved != nil {
+	if moved := m.dropSub(c, i); moved != nil {
 		moved.topic.parts[c.loop].back[moved.place] = i
 	}
 	if t.subscribers--; t.subscribers == 0 {

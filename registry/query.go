@@ -133,8 +133,8 @@ func (t *topic) each(f func(*Client)) {
 func (t *topic) customers() map[*customer]struct{} {
 	set := make(map[*customer]struct{})
 	t.each(func(c *Client) {
-		if c.customer != nil {
-			set[c.customer] = struct{}{}
+		if cu := c.customer(); cu != nil {
+			set[cu] = struct{}{}
 		}
 	})
 	return set

@@ -154,6 +154,8 @@ type Conn interface {
 	// later, and ends the connection when the peer answers or CloseTimeout
 	// has passed. Repeated calls do nothing.
 	Close(code int, reason string)
+	// RemoteAddr returns the peer's address.
+	RemoteAddr() net.Addr
 	// Compressed reports whether permessage-deflate is in use.
 	Compressed() bool
 }

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"errors"
+	"net"
 
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/websocket"
@@ -65,6 +66,9 @@ func (c *Conn) Value() any { return c.value }
 
 // Socket is what Attach was given.
 func (c *Conn) Socket() Socket { return c.sock }
+
+// RemoteAddr implements transport.Conn.
+func (c *Conn) RemoteAddr() net.Addr { return c.sock.RemoteAddr() }
 
 // Compressed implements transport.Conn.
 func (c *Conn) Compressed() bool { return c.is(compressed) }
