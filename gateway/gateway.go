@@ -153,7 +153,6 @@ func (g *Gateway) Run(ctx context.Context) error {
 		}
 	case <-serving.Done():
 	}
-	<-serving.Done()
 
 	// Business code outlives the clients, so that it hears of each one's end.
 	transports.Wait()
