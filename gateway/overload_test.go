@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/transport/websocket"
 )
 
 // jam is a gateway whose loop stands still while a test wants it to: its Router
@@ -156,15 +157,21 @@ func TestCompressionOfMergedMessages(t *testing.T) {
 	plain.send("hold")
 	<-j.held
 	var want []string
+	before, plainBytes := j.Stats().BytesOut, 0
 	for i := range 50 {
 		m := fmt.Sprintf("%d ", i)
 		if i%3 > 0 { // some are too short to be compressed
 			m += strings.Repeat("compressible ", 20)
 		}
 		want = append(want, m)
+		plainBytes += websocket.FrameSize(len(m))
 		must(t, j.Broadcast(t.Context(), []byte(m)))
 	}
 	close(j.release)
 	plain.expect(want...)
 	small.expect(want...)
+	must(t, j.stop())
+	if sent := int(j.Stats().BytesOut - before); sent > plainBytes*3/2 {
+		t.Errorf("%d bytes were written for twice %d: nothing was compressed", sent, plainBytes)
+	}
 }
