@@ -26,9 +26,9 @@ import (
 )
 
 type loadConfig struct {
-	n, inflight, size, topics, loops int
-	duration                         time.Duration
-	broadcast, pin                   bool
+	n, inflight, size, topics, loops, gc int
+	duration                             time.Duration
+	broadcast, pin                       bool
 }
 
 func load(ctx context.Context, args []string) error {
@@ -39,6 +39,7 @@ func load(ctx context.Context, args []string) error {
 	fs.IntVar(&c.size, "size", 100, "bytes of a message, at most 125")
 	fs.IntVar(&c.topics, "topics", 1, "topics, published to in turn; every client has all")
 	fs.IntVar(&c.loops, "loops", 0, "the gateway's event loops; 0 means one per CPU")
+	fs.IntVar(&c.gc, "gc", 25, "the gateway's garbage collector target percentage; 100 is Go's own default")
 	fs.DurationVar(&c.duration, "for", 5*time.Second, "how long to publish")
 	fs.BoolVar(&c.broadcast, "broadcast", false, "broadcast instead of publishing")
 	fs.BoolVar(&c.pin, "pin", false, "run the gateway on the first CPU and the clients on the others")
@@ -100,7 +101,7 @@ func startServer(ctx context.Context, c loadConfig) (*server, error) {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, exe, "serve", "-ws", "127.0.0.1:0", "-task", "127.0.0.1:0",
-		"-topics", strconv.Itoa(c.topics), "-loops", strconv.Itoa(c.loops))
+		"-topics", strconv.Itoa(c.topics), "-loops", strconv.Itoa(c.loops), "-gc", strconv.Itoa(c.gc))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -123,8 +123,9 @@ func BenchmarkHandshake(b *testing.B) {
 	})
 	b.Run("ParseRequest", func(b *testing.B) {
 		b.ReportAllocs()
+		var p RequestParser
 		for b.Loop() {
-			if _, err := ParseRequest(head); err != nil {
+			if _, err := p.Parse(head); err != nil {
 				b.Fatal(err)
 			}
 		}
