@@ -8,7 +8,6 @@ import (
 
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/registry"
-	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/websocket"
 )
 
@@ -139,5 +138,3 @@ func (t *guestTimers) stop() {
 	t.mu.Unlock()
 	t.firing.Wait()
 }
-
-var _ transport.Task = (*kick)(nil)

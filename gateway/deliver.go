@@ -17,6 +17,11 @@ const (
 	mergeLimit = 32 << 10
 )
 
+var (
+	_ transport.Merger = (*delivery)(nil)
+	_ transport.Task   = (*kick)(nil)
+)
+
 // job is a task that can be refused.
 type job interface {
 	transport.Task

@@ -36,8 +36,10 @@ type Stats struct {
 // DropCount is how much was dropped.
 type DropCount struct{ Messages, Bytes int64 }
 
+const reasonCount = 9
+
 // reasons fixes the order of the drop counters.
-func reasons() [9]hooks.DropReason {
+func reasons() [reasonCount]hooks.DropReason {
 	return [...]hooks.DropReason{
 		hooks.DropClosed, hooks.DropSlow, hooks.DropFailed, hooks.DropUnknown, hooks.DropOverload,
 		hooks.DropStopped, hooks.DropLimited, hooks.DropBacklog, hooks.DropMalformed,
@@ -47,7 +49,7 @@ func reasons() [9]hooks.DropReason {
 type counters struct {
 	opened, closed, heartbeats, messagesIn, bytesIn, events, eventBytes,
 	messagesOut, bytesOut, opensLimited atomic.Int64
-	drops [len([9]hooks.DropReason{})]struct{ messages, bytes atomic.Int64 }
+	drops [reasonCount]struct{ messages, bytes atomic.Int64 }
 }
 
 func (c *counters) forwarded(bytes int) {

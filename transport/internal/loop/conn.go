@@ -64,9 +64,6 @@ func (c *Conn) Loop() transport.Loop { return c.loop }
 // Value implements transport.Conn.
 func (c *Conn) Value() any { return c.value }
 
-// Socket is what Attach was given.
-func (c *Conn) Socket() Socket { return c.sock }
-
 // RemoteAddr implements transport.Conn.
 func (c *Conn) RemoteAddr() net.Addr { return c.sock.RemoteAddr() }
 
