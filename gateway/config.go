@@ -38,8 +38,10 @@ type Config struct {
 	// never block, as all clients of a loop would wait.
 	Inline bool
 	// Hooks take part in what their types say: each must implement one or
-	// more of hooks.Authenticator, hooks.HandshakeShaper, hooks.DropObserver
-	// and hooks.Runner.
+	// more of hooks.Authenticator, Admitter, HandshakeShaper, DropObserver,
+	// CloseObserver, Runner, Forwarder and NodeNamer. The Router is looked at
+	// as if it were listed here first, so that one which needs to run, or
+	// knows the gateway's node, does so by itself.
 	Hooks []any
 	// Limiter refuses what is too much. Nil admits everything.
 	Limiter hooks.Limiter
@@ -48,7 +50,8 @@ type Config struct {
 
 	// Node is the first six bytes of every uniqId: the IPv4 address and port
 	// at which business processes reach this gateway, or any other number
-	// that no other gateway has. Zero means a random one.
+	// that no other gateway has. Zero means what a hooks.NodeNamer says, or
+	// without one a random number.
 	Node protocol.Node
 	// Binary sends messages to clients as binary frames. False means text,
 	// and then data must be UTF-8, as browsers end the connection otherwise.
@@ -102,6 +105,9 @@ type Config struct {
 	// return, before it cancels their contexts. Zero means 5 seconds.
 	StopTimeout time.Duration
 
+	// Metrics are the items that the Metrics command answers with. Nil means
+	// all of them, an empty list none.
+	Metrics []hooks.MetricItem
 	// Logger gets the gateway's log. Nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -141,6 +147,11 @@ func (c Config) withDefaults() (Config, error) {
 	or(&c.HandshakeTimeout, 10*time.Second)
 	or(&c.OverloadWait, 5*time.Second)
 	or(&c.StopTimeout, 5*time.Second)
+	for _, m := range c.Metrics {
+		if m < 1 || m > hooks.MetricItems {
+			return c, fmt.Errorf("gateway: Config.Metrics has item %d; items are numbered 1 to %d", m, hooks.MetricItems)
+		}
+	}
 	if c.Router == nil {
 		c.Router = hooks.RouterFuncs{}
 	}
@@ -168,35 +179,4 @@ func (c *Config) transportOptions() transport.Options {
 		HandshakeTimeout: c.HandshakeTimeout, IdleTimeout: max(0, c.HeartbeatInterval), CloseTimeout: closeTimeout,
 		Logger: c.Logger,
 	}
-}
-
-// hookSet is the hooks of a Config, sorted by what they implement.
-type hookSet struct {
-	authenticators []hooks.Authenticator
-	shapers        []hooks.HandshakeShaper
-	observers      []hooks.DropObserver
-	runners        []hooks.Runner
-}
-
-func sortHooks(all []any) (s hookSet, err error) {
-	for i, h := range all {
-		n := len(s.authenticators) + len(s.shapers) + len(s.observers) + len(s.runners)
-		if v, ok := h.(hooks.Authenticator); ok {
-			s.authenticators = append(s.authenticators, v)
-		}
-		if v, ok := h.(hooks.HandshakeShaper); ok {
-			s.shapers = append(s.shapers, v)
-		}
-		if v, ok := h.(hooks.DropObserver); ok {
-			s.observers = append(s.observers, v)
-		}
-		if v, ok := h.(hooks.Runner); ok {
-			s.runners = append(s.runners, v)
-		}
-		if n == len(s.authenticators)+len(s.shapers)+len(s.observers)+len(s.runners) {
-			return s, fmt.Errorf("gateway: Config.Hooks[%d] is a %T, which implements none of hooks.Authenticator, "+
-				"HandshakeShaper, DropObserver and Runner; is a method missing, or on the pointer type?", i, h)
-		}
-	}
-	return s, nil
 }

@@ -197,7 +197,7 @@ func byLoop(clients []*registry.Client) [][]*registry.Client {
 // is a loop itself: then waiting could be for ever.
 func (g *Gateway) post(ctx context.Context, l transport.Loop, t job) error {
 	err := l.Post(t)
-	if errors.Is(err, transport.ErrMailboxFull) && ctx.Value(onLoop{}) == nil {
+	if errors.Is(err, transport.ErrMailboxFull) && hooks.MayWait(ctx) {
 		wait, cancel := context.WithTimeout(ctx, g.cfg.OverloadWait)
 		defer cancel()
 		for errors.Is(err, transport.ErrMailboxFull) {

@@ -25,6 +25,7 @@ func (h handler) Handshake(hs transport.Handshake) {
 	g, r := h.g, hs.Request()
 	addr := addrOf(hs.RemoteAddr())
 	p := &peer{inbox: &inbox{origin: &origin{addr: addr, event: hooks.OpenEvent{
+		Path:          r.URL.Path,
 		RawQuery:      r.URL.RawQuery,
 		XForwardedFor: r.Header.Get("X-Forwarded-For"),
 		XRealIP:       r.Header.Get("X-Real-Ip"),
@@ -38,18 +39,18 @@ func (h handler) Handshake(hs transport.Handshake) {
 		}
 	}
 	if len(g.hooks.authenticators) == 0 {
-		g.admit(hs, p)
+		g.accept(hs, p)
 		return
 	}
 	select {
-	case g.auths <- struct{}{}:
+	case g.asking <- struct{}{}:
 	default:
 		g.release(p)
 		hs.Refuse(http.StatusServiceUnavailable, http.Header{"Retry-After": {"1"}}, "too many handshakes at once")
 		return
 	}
 	g.workers.goAside(func() {
-		defer func() { <-g.auths }()
+		defer func() { <-g.asking }()
 		g.authenticate(hs, p)
 	})
 }
@@ -73,19 +74,23 @@ func (g *Gateway) authenticate(hs transport.Handshake, p *peer) {
 			g.refuse(hs, err, http.StatusForbidden)
 			return
 		}
-		known := &p.inbox.origin.identity
-		if id.CustomerID != "" {
-			known.CustomerID = id.CustomerID
-		}
-		if id.Session != "" {
-			known.Session = id.Session
-		}
-		known.Topics = append(known.Topics, id.Topics...)
+		p.inbox.origin.learn(id)
 	}
-	g.admit(hs, p)
+	g.accept(hs, p)
 }
 
-func (g *Gateway) admit(hs transport.Handshake, p *peer) {
+// learn adds what is known of a client; it goes before what was known so far.
+func (o *origin) learn(id hooks.Identity) {
+	if id.CustomerID != "" {
+		o.identity.CustomerID = id.CustomerID
+	}
+	if id.Session != "" {
+		o.identity.Session = id.Session
+	}
+	o.identity.Topics = append(o.identity.Topics, id.Topics...)
+}
+
+func (g *Gateway) accept(hs transport.Handshake, p *peer) {
 	var header http.Header
 	for _, s := range g.hooks.shapers {
 		if header == nil {
@@ -124,9 +129,20 @@ func (h handler) Abort(value any) { h.g.release(value.(*peer)) }
 // Open implements transport.Handler.
 func (h handler) Open(c transport.Conn) {
 	g, p := h.g, peerOf(c)
-	begin := p.inbox.origin
-	p.inbox = nil
-	begin.event.UniqID = g.ids.Next()
+	p.inbox.origin.event.UniqID = g.ids.Next()
+	if len(g.hooks.admitters) > 0 {
+		g.ask(c, p)
+		return
+	}
+	g.enter(c, p, nil)
+}
+
+// enter lists a client, sends it its welcome, if any, and has the Router told,
+// also of what it has sent so far.
+func (g *Gateway) enter(c transport.Conn, p *peer, welcome [][]byte) {
+	box := p.inbox
+	begin := box.origin
+	p.inbox, p.pending = nil, false
 	if err := g.reg.Add(&p.Client, registry.Entry{
 		UniqID: begin.event.UniqID, CustomerID: begin.identity.CustomerID,
 		Session: begin.identity.Session, Topics: begin.identity.Topics, Conn: c,
@@ -140,11 +156,17 @@ func (h handler) Open(c transport.Conn) {
 	}
 	g.stats.opened.Add(1)
 	g.stats.events.Add(1)
+	for _, data := range welcome {
+		c.Send(g.encode(data))
+	}
 	if g.cfg.Inline {
 		g.cfg.Router.Open(g.inline, g, begin.event)
-		return
+	} else {
+		g.push(p, event{open: &begin.event})
 	}
-	g.push(p, event{open: &begin.event})
+	for _, e := range box.events {
+		g.message(c, p, e.data)
+	}
 }
 
 // Message implements transport.Handler.
@@ -156,25 +178,38 @@ func (h handler) Message(c transport.Conn, data []byte, binary bool) {
 	}
 	g.stats.messagesIn.Add(1)
 	g.stats.bytesIn.Add(int64(len(data)))
-	if p.offline.Load() {
+	uniqID := uniqIDOf(p)
+	if l := g.cfg.Limiter; l != nil {
+		if err := l.Message(uniqID, len(data)); err != nil {
+			why := hooks.DropLimited
+			if errors.Is(err, hooks.ErrClientLimited) {
+				why = hooks.DropClientLimited
+			}
+			g.drop(uniqID, why, 1, int64(len(data)))
+			return
+		}
+	}
+	if p.pending {
+		g.keep(c, p, data)
+		return
+	}
+	g.message(c, p, data)
+}
+
+// message has the Router told of a message, now or in its turn.
+func (g *Gateway) message(c transport.Conn, p *peer, data []byte) {
+	switch {
+	case p.offline.Load():
 		g.drop(p.UniqID(), hooks.DropClosed, 1, int64(len(data)))
-		return
-	}
-	if l := g.cfg.Limiter; l != nil && !l.Message(p.UniqID(), len(data)) {
-		g.drop(p.UniqID(), hooks.DropLimited, 1, int64(len(data)))
-		return
-	}
-	if g.cfg.Inline {
+	case g.cfg.Inline:
 		g.stats.forwarded(len(data))
 		g.cfg.Router.Message(g.inline, g, messageEvent(g, p, data))
-		return
-	}
-	if !g.push(p, event{data: append([]byte(nil), data...)}) {
+	case g.push(p, event{data: append([]byte(nil), data...)}):
+		g.stats.forwarded(len(data))
+	default:
 		g.drop(p.UniqID(), hooks.DropBacklog, 1, int64(len(data)))
 		c.Close(websocket.ClosePolicyViolation, "inbox full")
-		return
 	}
-	g.stats.forwarded(len(data))
 }
 
 // Ping implements transport.Handler.
@@ -184,10 +219,14 @@ func (h handler) Ping(transport.Conn) { h.g.stats.heartbeats.Add(1) }
 func (h handler) Close(c transport.Conn, cause transport.CloseCause) {
 	g, p := h.g, peerOf(c)
 	if l := g.cfg.Limiter; l != nil {
-		l.Close(p.UniqID(), addrOf(c.RemoteAddr()))
+		l.Close(uniqIDOf(p), addrOf(c.RemoteAddr()))
+	}
+	if p.pending {
+		g.leave(p)
+		return
 	}
 	if p.UniqID() == "" {
-		return // it was never listed
+		return // it could not be listed
 	}
 	info, listed := g.reg.Remove(&p.Client)
 	if !listed {
@@ -199,6 +238,7 @@ func (h handler) Close(c transport.Conn, cause transport.CloseCause) {
 	}
 	g.stats.closed.Add(1)
 	g.stats.events.Add(1)
+	g.observeClose(closeEvent(p, info))
 	g.log.Debug("client closed", "uniqId", p.UniqID(), "code", cause.Code, "reason", cause.Reason, "remote", cause.Remote)
 	if g.cfg.Inline {
 		g.cfg.Router.Close(g.inline, g, closeEvent(p, info))
@@ -222,7 +262,15 @@ func (h handler) Dropped(c transport.Conn, reason transport.DropReason, messages
 	case transport.DropFailed:
 		why = hooks.DropFailed
 	}
-	h.g.drop(peerOf(c).UniqID(), why, messages, bytes)
+	h.g.drop(uniqIDOf(peerOf(c)), why, messages, bytes)
+}
+
+// uniqIDOf returns p's id also while it is not listed. It is for p's loop.
+func uniqIDOf(p *peer) string {
+	if p.pending {
+		return p.inbox.origin.event.UniqID
+	}
+	return p.UniqID()
 }
 
 // addrOf returns the IP address of a peer, or the zero Addr for peers that

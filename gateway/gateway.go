@@ -28,6 +28,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/protocol"
 	"github.com/sluicegate/sluice/registry"
 	"github.com/sluicegate/sluice/transport/websocket"
@@ -42,10 +43,11 @@ type Gateway struct {
 	ids     *protocol.UniqIDSource
 	deflate *websocket.Compressor // nil when off
 	stats   counters
+	rates   *rates
 	workers *workers
 	inboxes sync.Pool // of *inbox
 	guests  guestTimers
-	auths   chan struct{} // one token for each Authenticate that runs
+	asking  chan struct{} // one token for each Authenticate or Admit that runs
 
 	// deflating counts the clients that negotiated compression: without one,
 	// nothing is compressed.
@@ -61,9 +63,9 @@ type Gateway struct {
 	addrs   []net.Addr
 }
 
-// maxAuthenticating bounds the Authenticate calls that run at the same time;
-// above it, handshakes are answered with 503.
-const maxAuthenticating = 1024
+// maxAsking bounds the Authenticate and Admit calls that run at the same time;
+// above it, handshakes are answered with 503 and clients closed with 1013.
+const maxAsking = 1024
 
 // New makes a gateway. It does not serve before Run is called. The error says
 // which field of cfg is wrong.
@@ -73,13 +75,13 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{
-		cfg:   cfg,
-		log:   cfg.Logger,
-		reg:   cfg.Registry,
-		auths: make(chan struct{}, maxAuthenticating),
-		ready: make(chan struct{}),
+		cfg:    cfg,
+		log:    cfg.Logger,
+		reg:    cfg.Registry,
+		asking: make(chan struct{}, maxAsking),
+		ready:  make(chan struct{}),
 	}
-	if g.hooks, err = sortHooks(cfg.Hooks); err != nil {
+	if g.hooks, err = sortHooks(cfg.Router, cfg.Hooks); err != nil {
 		return nil, err
 	}
 	if cfg.Compression != 0 {
@@ -87,20 +89,29 @@ func New(cfg Config) (*Gateway, error) {
 			return nil, fmt.Errorf("gateway: %w", err)
 		}
 	}
-	node := cfg.Node
-	if node == (protocol.Node{}) {
-		_, _ = rand.Read(node[:]) // never fails, see its documentation
-	}
-	g.ids = protocol.NewUniqIDSource(node, time.Now)
+	g.ids = protocol.NewUniqIDSource(g.node(), time.Now)
+	g.rates = newRates(time.Now())
 	g.handlers, g.cancelHandlers = context.WithCancel(context.Background())
-	g.inline = context.WithValue(g.handlers, onLoop{}, true)
+	g.inline = hooks.WithoutWaiting(g.handlers)
 	g.inboxes.New = func() any { return new(inbox) }
 	g.workers = newWorkers(cfg.Workers, g.work)
 	return g, nil
 }
 
-// onLoop marks the context of calls that must not wait.
-type onLoop struct{}
+// node returns what uniqIds begin with.
+func (g *Gateway) node() protocol.Node {
+	if g.cfg.Node != (protocol.Node{}) {
+		return g.cfg.Node
+	}
+	for _, n := range g.hooks.nodes {
+		if node := n.Node(); node != (protocol.Node{}) {
+			return node
+		}
+	}
+	var node protocol.Node
+	_, _ = rand.Read(node[:]) // never fails, see its documentation
+	return node
+}
 
 // Ready returns a channel that is closed when all transports accept clients.
 func (g *Gateway) Ready() <-chan struct{} { return g.ready }
@@ -128,6 +139,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer g.cancelHandlers()
 
 	var transports, runners sync.WaitGroup
+	runners.Go(func() { g.rates.run(running, g.metricCounts) })
 	opts := g.cfg.transportOptions()
 	for _, t := range g.cfg.Transports {
 		o := opts

@@ -80,7 +80,7 @@ func TestAuthenticator(t *testing.T) {
 		}
 		e := <-opened
 		want := hooks.OpenEvent{
-			UniqID: e.UniqID, RawQuery: "token=good&x=%20", XForwardedFor: "192.0.2.2, 192.0.2.3",
+			UniqID: e.UniqID, Path: "/ws", RawQuery: "token=good&x=%20", XForwardedFor: "192.0.2.2, 192.0.2.3",
 			XRealIP: "192.0.2.1", RemoteAddr: "127.0.0.1",
 		}
 		if e != want || len(e.UniqID) != 28 {
@@ -136,7 +136,12 @@ func (b *bouncer) Open(ip netip.Addr) error {
 	return nil
 }
 
-func (b *bouncer) Message(_ string, size int) bool { return size < 10 }
+func (b *bouncer) Message(_ string, size int) error {
+	if size >= 10 {
+		return hooks.ErrLimited
+	}
+	return nil
+}
 
 func (b *bouncer) Close(uniqID string, ip netip.Addr) {
 	b.mu.Lock()

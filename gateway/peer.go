@@ -25,6 +25,9 @@ type peer struct {
 	// offline is set when a command or a panic has ended the client before
 	// its connection is closed.
 	offline atomic.Bool
+	// pending is set while Admitters decide about the client; only its loop
+	// looks. The inbox is the loop's then, too.
+	pending bool
 }
 
 // origin is what is known of a client before it is open.
@@ -32,6 +35,8 @@ type origin struct {
 	addr     netip.Addr
 	identity hooks.Identity
 	event    hooks.OpenEvent
+	cancel   func() // ends the Admitters' context
+	gone     bool   // the client left while they decided
 }
 
 // inbox is a peer's events in order.
@@ -72,19 +77,25 @@ func (g *Gateway) push(p *peer, e event) bool {
 		box = g.inboxes.Get().(*inbox)
 		p.inbox = box
 	}
-	if message {
-		size := len(e.data) + eventOverhead
-		if box.bytes > 0 && box.bytes+size > g.cfg.InboxLimit {
-			p.mu.Unlock()
-			return false
-		}
-		box.bytes += size
+	if message && !box.charge(len(e.data), g.cfg.InboxLimit) {
+		p.mu.Unlock()
+		return false
 	}
 	box.events = append(box.events, e)
 	p.mu.Unlock()
 	if fresh {
 		g.workers.submit(p)
 	}
+	return true
+}
+
+// charge makes room for a message of size bytes, if the limit leaves any.
+func (b *inbox) charge(size, limit int) bool {
+	size += eventOverhead
+	if b.bytes > 0 && b.bytes+size > limit {
+		return false
+	}
+	b.bytes += size
 	return true
 }
 

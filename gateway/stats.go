@@ -28,6 +28,8 @@ type Stats struct {
 	MessagesOut, BytesOut int64
 	// OpensLimited counts handshakes that the Limiter refused.
 	OpensLimited int64
+	// FailedSends counts events that hooks.Forwarders could not hand over.
+	FailedSends int64
 	// Drops counts, by reason, what was not delivered. Messages for clients
 	// that a command names but that are not there count one for each name.
 	Drops map[hooks.DropReason]DropCount
@@ -36,13 +38,13 @@ type Stats struct {
 // DropCount is how much was dropped.
 type DropCount struct{ Messages, Bytes int64 }
 
-const reasonCount = 9
+const reasonCount = 10
 
 // reasons fixes the order of the drop counters.
 func reasons() [reasonCount]hooks.DropReason {
 	return [...]hooks.DropReason{
 		hooks.DropClosed, hooks.DropSlow, hooks.DropFailed, hooks.DropUnknown, hooks.DropOverload,
-		hooks.DropStopped, hooks.DropLimited, hooks.DropBacklog, hooks.DropMalformed,
+		hooks.DropStopped, hooks.DropLimited, hooks.DropClientLimited, hooks.DropBacklog, hooks.DropMalformed,
 	}
 }
 
@@ -64,12 +66,20 @@ func (g *Gateway) Stats() Stats {
 		Clients: g.reg.Len(), Opened: c.opened.Load(), Closed: c.closed.Load(), Heartbeats: c.heartbeats.Load(),
 		MessagesIn: c.messagesIn.Load(), BytesIn: c.bytesIn.Load(), Events: c.events.Load(), EventBytes: c.eventBytes.Load(),
 		MessagesOut: c.messagesOut.Load(), BytesOut: c.bytesOut.Load(), OpensLimited: c.opensLimited.Load(),
-		Drops: make(map[hooks.DropReason]DropCount),
+		FailedSends: g.failedSends(),
+		Drops:       make(map[hooks.DropReason]DropCount),
 	}
 	for i, r := range reasons() {
 		s.Drops[r] = DropCount{c.drops[i].messages.Load(), c.drops[i].bytes.Load()}
 	}
 	return s
+}
+
+func (g *Gateway) failedSends() (n int64) {
+	for _, f := range g.hooks.forwarders {
+		n += f.FailedSends()
+	}
+	return n
 }
 
 // drop counts messages that are not delivered and tells the observers.
@@ -80,7 +90,7 @@ func (g *Gateway) drop(uniqID string, reason hooks.DropReason, messages, bytes i
 			g.stats.drops[i].bytes.Add(bytes)
 		}
 	}
-	if len(g.hooks.observers) > 0 {
+	if len(g.hooks.drops) > 0 {
 		g.tell(hooks.DropEvent{UniqID: uniqID, Reason: reason, Messages: messages, Bytes: bytes})
 	}
 }
@@ -92,7 +102,7 @@ func (g *Gateway) tell(e hooks.DropEvent) {
 			g.log.Error("drop observer panicked", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 		}
 	}()
-	for _, o := range g.hooks.observers {
+	for _, o := range g.hooks.drops {
 		o.Dropped(e)
 	}
 }

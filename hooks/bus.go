@@ -114,6 +114,14 @@ type Bus interface {
 	// ConnInfoByCustomerID returns, by customer, the fields that f asks for
 	// of each of the customer's clients; CustomerID is among them.
 	ConnInfoByCustomerID(ctx context.Context, customerIDs []string, f ConnInfoFields) (map[string][]ConnInfo, error)
+
+	// Metrics returns the gateway's counters by item. Items that the gateway
+	// is configured not to keep are left out.
+	Metrics(ctx context.Context) (map[MetricItem]Metric, error)
+	// Limit puts those fields of l that are above 0 in force, until the
+	// gateway restarts, and returns the limits that then are. It changes
+	// nothing on a gateway whose Limiter is not a LimitSetter.
+	Limit(ctx context.Context, l Limits) (Limits, error)
 }
 
 // ConnInfoUpdate says what UpdateConnInfo changes. Fields that are empty leave

@@ -7,16 +7,23 @@
 // linked into the gateway or runs in another process.
 //
 // Smaller interfaces let a host take part elsewhere: a [Limiter] refuses what
-// is too much, an [Authenticator] decides who may come in, a
-// [HandshakeShaper] adds response headers, a [DropObserver] sees what did not
-// arrive, a [Runner] lives as long as the gateway. A gateway looks once, when
-// it is made, which of them a value implements.
+// is too much, an [Authenticator] decides who may come in, an [Admitter] who
+// may stay, a [HandshakeShaper] adds response headers, a [DropObserver] sees
+// what did not arrive, a [CloseObserver] who has left, a [Runner] lives as long
+// as the gateway. A gateway looks once, when it is made, which of them a value
+// implements; the Router is looked at too.
+//
+// [ByClient], [ByMessage] and [Tee] make one Router of several.
 package hooks
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
+
+	"github.com/sluicegate/sluice/protocol"
 )
 
 // An Authenticator decides, before the upgrade, whether a client may connect
@@ -38,6 +45,51 @@ type Identity struct {
 	Session string
 	// Topics are subscribed to before the client is open.
 	Topics []string
+}
+
+// An Admitter decides, after the handshake and before the client is listed,
+// whether it may stay. Where an Authenticator can turn a client away with an
+// HTTP status, an Admitter can send it a message.
+type Admitter interface {
+	// Admit is called on a goroutine of its own and may block until ctx
+	// ends, which it does when the client is gone or the gateway stops.
+	// What the client sends meanwhile waits for the answer. Without an
+	// error the client is listed and the Router told; a *Disconnect closes
+	// it as it says, and any other error with code 1011, its text logged
+	// and not sent.
+	Admit(ctx context.Context, e OpenEvent) (Admission, error)
+}
+
+// Admission is an Admitter's answer.
+type Admission struct {
+	// Identity is what is known of the client, which goes before what an
+	// Authenticator knew.
+	Identity
+	// Data, if any, is sent to the client: before anything else if it stays,
+	// and before the close frame if not.
+	Data []byte
+}
+
+// A Disconnect is an error that closes a client.
+type Disconnect struct {
+	// Code is the close code, RFC 6455 section 7.4.
+	Code int
+	// Reason is sent with it, at most 123 bytes of UTF-8.
+	Reason string
+}
+
+// Error implements error.
+func (d *Disconnect) Error() string {
+	return fmt.Sprintf("hooks: client disconnected: %d %s", d.Code, d.Reason)
+}
+
+// A CloseObserver is told of each client that is gone, like the Router's Close.
+type CloseObserver interface {
+	// Closed is called once for each client that was admitted, also for one
+	// that left before it could be listed and that the Router therefore
+	// never saw. It is called on a loop, or on a goroutine of the gateway's,
+	// and must not block.
+	Closed(e CloseEvent)
 }
 
 // A HandshakeShaper adds to the response that accepts a client.
@@ -83,8 +135,12 @@ const (
 	DropOverload DropReason = "overload"
 	// DropStopped: the gateway stops.
 	DropStopped DropReason = "stopped"
-	// DropLimited: the Limiter refused a message from a client.
+	// DropLimited: the Limiter refused a message from a client, as there are
+	// too many from all.
 	DropLimited DropReason = "limited"
+	// DropClientLimited: the Limiter refused a message from a client that
+	// sends too many itself.
+	DropClientLimited DropReason = "clientLimited"
 	// DropBacklog: a client sent more than its handler could keep up with.
 	DropBacklog DropReason = "backlog"
 	// DropMalformed: a bulk command whose lists do not pair up.
@@ -105,12 +161,53 @@ type Limiter interface {
 	// Open is asked before a handshake from ip goes on. nil admits the
 	// client; a *Refusal is answered as it says, any other error with 429.
 	Open(ip netip.Addr) error
-	// Message is asked before a message of size bytes goes to the Router.
-	// If it returns false, the message is dropped and counted.
-	Message(uniqID string, size int) bool
+	// Message is asked before a message of size bytes goes to the Router. An
+	// error drops the message, which is counted: as the client's own fault
+	// if it is ErrClientLimited.
+	Message(uniqID string, size int) error
 	// Close is told that a client which Open admitted is gone. uniqID is
 	// empty if the client never got so far as to be open.
 	Close(uniqID string, ip netip.Addr)
+}
+
+// Errors for a Limiter to return from Message.
+var (
+	// ErrLimited says that there are too many messages from all clients.
+	ErrLimited = errors.New("sluice: too many messages")
+	// ErrClientLimited says that there are too many from this client.
+	ErrClientLimited = errors.New("sluice: too many messages from this client")
+)
+
+// Limits are rates that a Limiter keeps for all clients together; 0 means that
+// there is no such limit.
+type Limits struct {
+	// OnOpen is how many clients may connect per second.
+	OnOpen int
+	// OnMessage is how many messages clients may send per second.
+	OnMessage int
+}
+
+// A LimitSetter is a Limiter whose limits can be asked and changed: what the
+// Limit command does.
+type LimitSetter interface {
+	// SetLimits puts those fields of l that are above 0 in force and returns
+	// the limits that then are. It may be called on any goroutine.
+	SetLimits(l Limits) Limits
+}
+
+// A Forwarder is a hook that hands events to other processes.
+type Forwarder interface {
+	// FailedSends returns how many events it was given and could not hand
+	// over, since it was made: item 10 of the metrics. It may be called on
+	// any goroutine.
+	FailedSends() int64
+}
+
+// A NodeNamer is a hook that knows how uniqIds begin, for instance because it
+// listens where other processes send their commands. It is asked once, when
+// the gateway is made, if the gateway is not told otherwise.
+type NodeNamer interface {
+	Node() protocol.Node
 }
 
 // A Refusal is an error that answers a handshake with an HTTP status.

@@ -23,6 +23,9 @@ type Router interface {
 type OpenEvent struct {
 	// UniqID names this connection; it is never used again.
 	UniqID string
+	// Path is the path of the request's URL, decoded. It is empty in another
+	// process than the gateway's: the protocol does not carry it.
+	Path string
 	// RawQuery is the query of the request's URL, without the question
 	// mark.
 	RawQuery string
@@ -59,6 +62,20 @@ type CloseEvent struct {
 	// Topics is shared: it must not be changed.
 	Topics []string
 }
+
+// noWait marks the context of a call on an event loop.
+type noWait struct{}
+
+// WithoutWaiting returns a context that tells whoever is called with it not to
+// wait for anything. A gateway passes one to the calls that it makes on its
+// event loops.
+func WithoutWaiting(ctx context.Context) context.Context {
+	return context.WithValue(ctx, noWait{}, true)
+}
+
+// MayWait reports whether a call with this context may wait: it is false on an
+// event loop, see WithoutWaiting.
+func MayWait(ctx context.Context) bool { return ctx.Value(noWait{}) == nil }
 
 // Middleware wraps a Router, as net/http's middleware wraps a Handler.
 type Middleware func(Router) Router

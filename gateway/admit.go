@@ -1,0 +1,158 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/transport"
+	"github.com/sluicegate/sluice/transport/websocket"
+)
+
+// verdict is what the Admitters decided about a client, on its way back to the
+// client's loop.
+type verdict struct {
+	g      *Gateway
+	conn   transport.Conn
+	origin *origin
+	data   [][]byte
+	err    error
+}
+
+// ask has the Admitters decide about a client on a goroutine of their own.
+func (g *Gateway) ask(c transport.Conn, p *peer) {
+	p.pending = true
+	o := p.inbox.origin
+	select {
+	case g.asking <- struct{}{}:
+	default:
+		o.cancel = func() {}
+		c.Close(websocket.CloseTryAgainLater, "too many clients at once")
+		return
+	}
+	ctx, cancel := context.WithCancel(g.handlers)
+	o.cancel = cancel
+	v := &verdict{g: g, conn: c, origin: o}
+	e := o.event
+	g.workers.goAside(func() {
+		v.data, v.err = g.askAll(ctx, e, v)
+		cancel()
+		<-g.asking
+		if c.Loop().PostAlways(v) != nil {
+			v.Drop()
+		}
+	})
+}
+
+// askAll asks the Admitters in turn, until one says no.
+func (g *Gateway) askAll(ctx context.Context, e hooks.OpenEvent, v *verdict) (data [][]byte, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			g.log.Error("admitter panicked", "uniqId", e.UniqID, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			err = errors.New("an admitter panicked")
+		}
+	}()
+	for _, a := range g.hooks.admitters {
+		answer, err := a.Admit(ctx, e)
+		if len(answer.Data) > 0 {
+			data = append(data, append([]byte(nil), answer.Data...))
+		}
+		if err != nil {
+			return data, err
+		}
+		v.origin.learn(answer.Identity)
+	}
+	return data, nil
+}
+
+// Run implements transport.Task.
+func (v *verdict) Run(int) (steps int, done bool) {
+	p := peerOf(v.conn)
+	switch {
+	case v.origin.gone:
+		v.Drop()
+	case v.err == nil:
+		v.enter(p)
+	default:
+		code, reason := websocket.CloseInternalError, "internal error"
+		if d := (*hooks.Disconnect)(nil); errors.As(v.err, &d) {
+			code, reason = d.Code, d.Reason
+		} else {
+			v.g.log.Warn("client not admitted", "uniqId", v.origin.event.UniqID, "error", v.err)
+		}
+		for _, data := range v.data {
+			v.conn.Send(v.g.encode(data))
+		}
+		v.conn.Close(code, reason)
+	}
+	return 1 + len(v.data), true
+}
+
+// enter keeps an inline Router's panic to its client.
+func (v *verdict) enter(p *peer) {
+	defer func() {
+		if r := recover(); r != nil {
+			v.g.log.Error("handler panicked", "uniqId", v.origin.event.UniqID, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			v.conn.Close(websocket.CloseInternalError, "internal error")
+		}
+	}()
+	v.g.enter(v.conn, p, v.data)
+}
+
+// Weight implements transport.Task.
+func (v *verdict) Weight() (recipients, bytes int) {
+	bytes = taskOverhead
+	for _, d := range v.data {
+		bytes += len(d)
+	}
+	return 1, bytes
+}
+
+// Drop implements transport.Task: the client is gone. Whoever admitted it must
+// hear of that.
+func (v *verdict) Drop() {
+	if v.err == nil {
+		id := v.origin.identity
+		v.g.observeClose(hooks.CloseEvent{
+			UniqID: v.origin.event.UniqID, CustomerID: id.CustomerID, Session: id.Session, Topics: id.Topics,
+		})
+	}
+}
+
+// keep holds what a client sends before it is admitted.
+func (g *Gateway) keep(c transport.Conn, p *peer, data []byte) {
+	if !p.inbox.charge(len(data), g.cfg.InboxLimit) {
+		g.drop(p.inbox.origin.event.UniqID, hooks.DropBacklog, 1, int64(len(data)))
+		c.Close(websocket.ClosePolicyViolation, "inbox full")
+		return
+	}
+	p.inbox.events = append(p.inbox.events, event{data: append([]byte(nil), data...)})
+}
+
+// leave forgets a client that has left before it was admitted, or was refused.
+func (g *Gateway) leave(p *peer) {
+	o := p.inbox.origin
+	o.gone = true
+	o.cancel()
+	for _, e := range p.inbox.events {
+		g.drop(o.event.UniqID, hooks.DropClosed, 1, int64(len(e.data)))
+	}
+	p.inbox.events = nil
+}
+
+// observeClose tells the CloseObservers.
+func (g *Gateway) observeClose(e hooks.CloseEvent) {
+	if len(g.hooks.closes) == 0 {
+		return
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			g.log.Error("close observer panicked", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+		}
+	}()
+	for _, o := range g.hooks.closes {
+		o.Closed(e)
+	}
+}
