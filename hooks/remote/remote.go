@@ -1,0 +1,275 @@
+// Package remote puts business code into other processes. Its [Router]
+// forwards what clients do to processes that have registered, and carries out
+// their commands, over the protocol that package protocol describes.
+//
+//	rt, err := remote.Listen(remote.Config{
+//		Worker: remote.Listener{Addr: "127.0.0.1:6061"},
+//		Task:   remote.Listener{Addr: "127.0.0.1:6062"},
+//		Buffer: 16 << 20, BufferAge: 30 * time.Second,
+//	})
+//	if err != nil {
+//		return err
+//	}
+//	gw, err := gateway.New(gateway.Config{Router: rt, Inline: true, …})
+//
+// The gateway runs the listeners as long as itself, and names its clients
+// after the task listener, so that a process can tell which gateway to ask
+// about one. A Router that is wrapped in another, see [hooks.ByClient], must
+// also be listed in the gateway's Hooks.
+//
+// # Order
+//
+// A client's events go to one process, in order. When that process unregisters
+// or dies, they wait until whatever it has commanded so far is carried out, and
+// go on at another one, beginning with those that it was never sent. With a
+// Buffer, nothing is lost when a process unregisters, finishes and closes its
+// connection, however long the next one takes to come (within BufferAge).
+//
+// # Inline or not
+//
+// With gateway.Config.Inline events are forwarded on the event loops, which is
+// fastest. A process that cannot keep up then fills its queue, and the buffer,
+// and after that events are dropped and counted. Without it they are forwarded
+// on the gateway's workers, which wait for room in the queue; then it is the
+// client that sends too much which is closed.
+//
+// Package protocol/business is the other end, for processes written in Go.
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/protocol"
+)
+
+var (
+	_ hooks.Router    = (*Router)(nil)
+	_ hooks.Runner    = (*Router)(nil)
+	_ hooks.Forwarder = (*Router)(nil)
+	_ hooks.NodeNamer = (*Router)(nil)
+)
+
+// A Router forwards events to business processes and carries out their
+// commands. All its methods may be called on any goroutine.
+type Router struct {
+	cfg      Config
+	log      *slog.Logger
+	worker   net.Listener // nil without
+	task     net.Listener // nil without
+	node     protocol.Node
+	workerAt protocol.Node
+	commands map[protocol.Cmd_Number]command
+
+	run  atomic.Bool
+	late orphan
+
+	mu       sync.Mutex
+	active   []*process // registered
+	clients  map[string]*client
+	held     []held
+	heldSize int
+	turn     int // of RoundRobin
+	births   uint64
+	seed     maphash.Seed
+	workers  map[*workerConn]struct{}
+	tasks    map[*taskConn]struct{}
+	stopping bool
+	counts   counts
+	serving  sync.WaitGroup // worker connections
+	chores   sync.WaitGroup // everything else that Run waits for
+}
+
+// Listen opens the listeners of a Router, so that a port that is taken is an
+// error here, and addresses that the system chooses are known. Nothing is
+// accepted before the gateway runs it.
+func Listen(cfg Config) (*Router, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	r := &Router{
+		cfg: cfg, log: cfg.Logger, commands: commands(), seed: maphash.MakeSeed(),
+		clients: make(map[string]*client), workers: make(map[*workerConn]struct{}), tasks: make(map[*taskConn]struct{}),
+	}
+	if r.worker, r.workerAt, err = listen("worker", cfg.Worker, r.log); err != nil {
+		return nil, err
+	}
+	if r.task, r.node, err = listen("task", cfg.Task, r.log); err != nil {
+		return nil, errors.Join(err, r.Discard())
+	}
+	return r, nil
+}
+
+func listen(name string, l Listener, log *slog.Logger) (net.Listener, protocol.Node, error) {
+	if l.Addr == "" {
+		return nil, protocol.Node{}, nil
+	}
+	ln, err := net.Listen("tcp", l.Addr)
+	if err != nil {
+		return nil, protocol.Node{}, fmt.Errorf("remote: %s listener: %w", name, err)
+	}
+	at := ln.Addr().(*net.TCPAddr).AddrPort()
+	node, err := protocol.NodeFromAddr(advertised(l, at))
+	if err != nil {
+		log.Warn("ids cannot name this listener; set its Advertise to the IPv4 address at which processes reach it",
+			"listener", name, "addr", at.String())
+	} else if !l.Advertise.IsValid() && at.Addr().IsUnspecified() {
+		log.Warn("the listener is on all addresses, ids name this one; set its Advertise to choose",
+			"listener", name, "addr", at.String(), "advertised", node.String())
+	}
+	return ln, node, nil
+}
+
+// advertised returns the address by which ids name a listener.
+func advertised(l Listener, at netip.AddrPort) netip.AddrPort {
+	switch {
+	case l.Advertise.IsValid():
+		return l.Advertise
+	case !at.Addr().IsUnspecified():
+		return at
+	}
+	// Some address of this machine leads back here; the unspecified one
+	// leads a process to itself.
+	addrs, _ := net.InterfaceAddrs() // without them there is still the loopback
+	for _, a := range addrs {
+		p, err := netip.ParsePrefix(a.String())
+		if err == nil && p.Addr().Unmap().Is4() && p.Addr().IsGlobalUnicast() {
+			return netip.AddrPortFrom(p.Addr().Unmap(), at.Port())
+		}
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port())
+}
+
+// Node returns the address of the task listener as it stands in uniqIds, or
+// zero if there is none that can. It implements hooks.NodeNamer.
+func (r *Router) Node() protocol.Node { return r.node }
+
+// WorkerAddr returns the address of the worker listener, or nil without one.
+func (r *Router) WorkerAddr() net.Addr { return addrOf(r.worker) }
+
+// TaskAddr returns the address of the task listener, or nil without one.
+func (r *Router) TaskAddr() net.Addr { return addrOf(r.task) }
+
+func addrOf(l net.Listener) net.Addr {
+	if l == nil {
+		return nil
+	}
+	return l.Addr()
+}
+
+// Discard closes the listeners of a Router that will not be run, for instance
+// because making the gateway failed.
+func (r *Router) Discard() error {
+	var err error
+	for _, l := range []net.Listener{r.worker, r.task} {
+		if l != nil {
+			err = errors.Join(err, l.Close())
+		}
+	}
+	return err
+}
+
+// Run serves business processes until ctx ends, then sends them what waits
+// for them and closes their connections. The gateway calls it; it implements
+// hooks.Runner.
+func (r *Router) Run(ctx context.Context, bus hooks.Bus) error {
+	if r.run.Swap(true) {
+		return errors.New("remote: Run was called before; a Router belongs to one gateway and is listed in its Hooks once")
+	}
+	failed := make(chan error, 2)
+	var accepting sync.WaitGroup
+	if r.worker != nil {
+		accepting.Go(func() {
+			failed <- r.accept(r.worker, "worker", r.cfg.Worker.MaxConns, r.addWorker)
+		})
+	}
+	if r.task != nil {
+		accepting.Go(func() {
+			failed <- r.accept(r.task, "task", r.cfg.Task.MaxConns, func(c net.Conn) bool { return r.addTask(c, bus) })
+		})
+	}
+	ageing, stopAgeing := context.WithCancel(ctx)
+	accepting.Go(func() { r.expireHeld(ageing) })
+
+	var err error
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+	}
+	stopAgeing()
+	_ = r.Discard() // it ends the accepting, nothing else can be done about an error
+	accepting.Wait()
+	r.stop()
+	return err
+}
+
+// accept hands a listener's connections to add until the listener is closed.
+// add returns false if there are too many.
+func (r *Router) accept(l net.Listener, name string, limit int, add func(net.Conn) bool) error {
+	tired := newNagger()
+	for wait := time.Duration(0); ; {
+		conn, err := l.Accept()
+		switch {
+		case err == nil:
+			wait = 0
+			if !add(conn) {
+				tired.Do(func() {
+					r.log.Warn("business connection refused: there are too many", "listener", name, "max", limit, "remote", conn.RemoteAddr().String())
+				})
+				_ = conn.Close()
+			}
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		default:
+			// Out of descriptors, most likely: whoever is connected is served on.
+			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
+			tired.Do(func() { r.log.Error("accepting business connections", "listener", name, "error", err) })
+			time.Sleep(wait)
+		}
+	}
+}
+
+// stopTime bounds what Run takes to end.
+const stopTime = 5 * time.Second
+
+// stop sends the processes what waits for them, then closes everything.
+func (r *Router) stop() {
+	r.mu.Lock()
+	r.stopping = true
+	r.active = nil
+	for w := range r.workers {
+		w.finish()
+	}
+	for len(r.held) > 0 {
+		r.dropHeld(0, dropStopped)
+		r.held = r.held[1:]
+	}
+	r.mu.Unlock()
+	deadline := time.AfterFunc(stopTime, r.hangUp)
+	defer deadline.Stop()
+	r.serving.Wait() // worker connections; what their processes command meanwhile is carried out
+	r.hangUp()
+	r.chores.Wait()
+}
+
+// hangUp closes all connections.
+func (r *Router) hangUp() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for w := range r.workers {
+		_ = w.conn.Close()
+	}
+	for t := range r.tasks {
+		_ = t.conn.Close()
+	}
+}

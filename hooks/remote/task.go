@@ -1,0 +1,149 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/protocol"
+)
+
+// taskConn is one connection to the task listener. Its commands are carried
+// out one after the other, which is what their order rests on.
+type taskConn struct {
+	r    *Router
+	conn net.Conn
+	bus  hooks.Bus
+	nag  *rate.Sometimes
+
+	idle                atomic.Bool // reading, with nothing left to carry out
+	ended               atomic.Bool
+	commands, malformed atomic.Int64
+}
+
+// addTask serves a connection on a goroutine of its own.
+func (r *Router) addTask(conn net.Conn, bus hooks.Bus) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.tasks) >= r.cfg.Task.MaxConns || r.stopping {
+		return false
+	}
+	t := &taskConn{r: r, conn: conn, bus: bus, nag: newNagger()}
+	r.tasks[t] = struct{}{}
+	r.chores.Go(t.serve)
+	return true
+}
+
+// serve returns when the connection has ended.
+func (t *taskConn) serve() {
+	err := t.work()
+	_ = t.conn.Close()
+	t.ended.Store(true)
+	r := t.r
+	r.mu.Lock()
+	delete(r.tasks, t)
+	r.counts.commands += t.commands.Load()
+	r.counts.malformed += t.malformed.Load()
+	r.mu.Unlock()
+	r.logEnd(slog.LevelDebug, "task", t.conn, err, nil)
+}
+
+// Read notes whether the connection waits for commands.
+func (t *taskConn) Read(p []byte) (int, error) {
+	t.idle.Store(true)
+	n, err := t.conn.Read(p)
+	t.idle.Store(false)
+	return n, err
+}
+
+// Write gives each write its deadline.
+func (t *taskConn) Write(p []byte) (int, error) {
+	if err := t.conn.SetWriteDeadline(time.Now().Add(t.r.cfg.Task.SendDeadline)); err != nil {
+		return 0, err
+	}
+	return t.conn.Write(p)
+}
+
+// drained reports whether everything that has arrived is carried out.
+func (t *taskConn) drained() bool {
+	return t.ended.Load() || t.idle.Load() && nothingToRead(t.conn)
+}
+
+// work carries out commands until the connection ends.
+func (t *taskConn) work() (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			t.r.log.Error("command panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			err = errors.New("a command panicked")
+		}
+	}()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	l := t.r.cfg.Task
+	rd := protocol.NewReader(t, l.ReceiveLimit, []byte(l.Heartbeat))
+	wr := protocol.NewWriter(t, math.MaxInt32)
+	for {
+		if !rd.Ready() {
+			if err := wr.Flush(); err != nil {
+				return err
+			}
+			if err := t.conn.SetReadDeadline(time.Now().Add(l.ReadDeadline)); err != nil {
+				return err
+			}
+		}
+		p, err := rd.Next()
+		if err != nil {
+			if isFraming(err) {
+				t.malformed.Add(1)
+			}
+			return err
+		}
+		if p.Heartbeat() {
+			continue
+		}
+		do, ok := t.r.commands[p.Cmd]
+		if !ok {
+			t.malformed.Add(1)
+			return errors.Join(unknownCommand(p.Cmd, "task"), wr.Flush())
+		}
+		reply, err := do(ctx, t.bus, p)
+		if err := t.judge(p, err); err != nil {
+			return err
+		}
+		if reply != nil {
+			if err := wr.Write(p.Cmd, reply); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// judge says what to do about a command's error: nothing but a line in the log.
+// What the command did not deliver is counted by the gateway.
+func (t *taskConn) judge(p protocol.Packet, err error) error {
+	bad := (*bodyError)(nil)
+	switch {
+	case err == nil:
+		t.commands.Add(1)
+		return nil
+	case errors.Is(err, hooks.ErrStopped):
+		return err
+	case errors.As(err, &bad):
+		t.malformed.Add(1)
+	default:
+		t.commands.Add(1)
+	}
+	t.nag.Do(func() {
+		t.r.log.Warn("a command failed", "listener", "task", "command", p.Cmd.String(), "remote", t.conn.RemoteAddr().String(), "error", err)
+	})
+	return nil
+}

@@ -1,0 +1,347 @@
+package remote
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/sluicegate/sluice/internal/wire"
+	"github.com/sluicegate/sluice/protocol"
+)
+
+// workerConn is one connection to the worker listener.
+type workerConn struct {
+	r    *Router
+	conn net.Conn
+	outbox
+
+	ended chan struct{} // closed when it has
+	proc  *process      // the registration, once there is one; it is kept when it leaves
+}
+
+// addWorker serves a connection on goroutines of its own.
+func (r *Router) addWorker(conn net.Conn) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.workers) >= r.cfg.Worker.MaxConns || r.stopping {
+		return false
+	}
+	w := &workerConn{r: r, conn: conn, outbox: newOutbox(r.cfg.Queue, r.cfg.QueueEvents), ended: make(chan struct{})}
+	r.workers[w] = struct{}{}
+	r.serving.Go(w.serve)
+	return true
+}
+
+// serve returns when the connection has ended.
+func (w *workerConn) serve() {
+	written := make(chan error, 1)
+	go func() {
+		err := w.writeAll()
+		if err != nil {
+			_ = w.conn.Close() // it ends the reading, and says the rest
+		}
+		written <- err
+	}()
+	err := w.read()
+	w.r.mu.Lock()
+	w.closing, w.broken = true, true
+	w.signal()
+	w.r.mu.Unlock()
+	_ = w.conn.Close()
+	if werr := <-written; werr != nil {
+		err = werr
+	}
+	w.depart(err)
+}
+
+// read takes packets until the connection ends.
+func (w *workerConn) read() error {
+	r, l := w.r, w.r.cfg.Worker
+	nag := newNagger()
+	rd := protocol.NewReader(w.conn, l.ReceiveLimit, []byte(l.Heartbeat))
+	for {
+		if !rd.Ready() {
+			if err := w.conn.SetReadDeadline(time.Now().Add(l.ReadDeadline)); err != nil {
+				return err
+			}
+		}
+		p, err := rd.Next()
+		switch {
+		case err != nil:
+			if isFraming(err) {
+				r.malformed()
+			}
+			return err
+		case p.Heartbeat():
+		case p.Cmd == protocol.Cmd_Register:
+			err = w.register(p)
+		case p.Cmd == protocol.Cmd_Unregister:
+			err = w.unregister(p)
+		default:
+			r.malformed()
+			return unknownCommand(p.Cmd, "worker")
+		}
+		if bad := (*bodyError)(nil); errors.As(err, &bad) {
+			r.malformed()
+			nag.Do(func() {
+				r.log.Warn("a command was not understood", "listener", "worker", "remote", w.conn.RemoteAddr().String(), "error", err)
+			})
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+func (r *Router) malformed() {
+	r.mu.Lock()
+	r.counts.malformed++
+	r.mu.Unlock()
+}
+
+func (w *workerConn) register(p protocol.Packet) error {
+	r := w.r
+	var req protocol.RegisterReq
+	resp := &protocol.RegisterResp{Code: protocol.RegisterResp_Success}
+	var malformed error
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch err := p.Unmarshal(&req); {
+	case err != nil:
+		malformed = &bodyError{err}
+		resp.Code = protocol.RegisterResp_UnmarshalError
+	case req.GetEvents()&knownEvents == 0:
+		resp.Code = protocol.RegisterResp_InvalidEvent
+	case w.proc != nil && w.proc.state == active:
+		resp.Code = protocol.RegisterResp_DuplicateRegister
+	default:
+		resp.ConnId = r.connID(w.conn)
+	}
+	resp.Message = resp.Code.String()
+	if err := w.reply(protocol.Cmd_Register, resp); err != nil {
+		return err
+	}
+	if resp.Code == protocol.RegisterResp_Success && !r.stopping {
+		r.births++
+		if w.proc == nil {
+			w.proc = &process{conn: w}
+		}
+		// One that comes back keeps its clients.
+		p := w.proc
+		p.birth, p.connID, p.events, p.state = r.births, resp.ConnId, req.GetEvents(), active
+		r.active = append(r.active, w.proc)
+		r.log.Info("business process registered", "connId", resp.ConnId, "remote", w.conn.RemoteAddr().String(), "events", req.GetEvents()&knownEvents)
+		r.release()
+	}
+	return malformed
+}
+
+func (r *Router) connID(conn net.Conn) string {
+	id := protocol.ConnID{Worker: r.workerAt, Time: uint32(time.Now().Unix())}
+	if at, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err == nil {
+		id.Business, _ = protocol.NodeFromAddr(at) // zero for what is not IPv4
+	}
+	return id.String()
+}
+
+// unregister is answered whatever it says: clients wait for that for ever.
+func (w *workerConn) unregister(p protocol.Packet) error {
+	r := w.r
+	var req protocol.UnregisterReq
+	err := p.Unmarshal(&req)
+	if err != nil {
+		err = &bodyError{err}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n, ok := wire.ParseReceipt(req.GetConnId()); ok {
+		if w.proc != nil {
+			w.proc.receipts = true
+			w.proc.handled = min(max(n, w.proc.handled), w.proc.sent)
+		}
+	} else if w.proc != nil && w.proc.state == active && w.proc.connID == req.GetConnId() {
+		r.log.Info("business process unregistered", "connId", w.proc.connID)
+		r.leave(w.proc)
+		if r.cfg.Buffer > 0 {
+			birth := w.proc.birth
+			r.chores.Go(func() { r.settleAfter(w.proc, birth) })
+		}
+	}
+	return errors.Join(err, w.reply(protocol.Cmd_Unregister, &protocol.UnregisterResp{}))
+}
+
+// reply queues an answer. If the peer does not take its answers, it waits,
+// without the lock, so that the peer's commands wait too.
+func (w *workerConn) reply(cmd protocol.Cmd_Number, m proto.Message) error {
+	packet, err := protocol.AppendPacket(nil, cmd, m)
+	if err != nil {
+		return err
+	}
+	for !w.hasRoom(len(packet)) {
+		if w.broken {
+			return io.ErrClosedPipe
+		}
+		room := w.awaitRoom()
+		w.r.mu.Unlock()
+		<-room
+		w.r.mu.Lock()
+	}
+	w.add(record{size: len(packet)}, packet)
+	return nil
+}
+
+// writeAll sends what is queued until the connection ends.
+func (w *workerConn) writeAll() error {
+	r := w.r
+	for range w.wake {
+		for {
+			r.mu.Lock()
+			if w.broken {
+				r.mu.Unlock()
+				return nil
+			}
+			if len(w.waiting.records) == 0 {
+				closing := w.closing
+				r.mu.Unlock()
+				if closing {
+					return w.closeWrite()
+				}
+				break
+			}
+			b := w.take()
+			r.mu.Unlock()
+
+			done, err := write(w.conn, r.cfg.Worker.SendDeadline, b, w.account)
+			r.mu.Lock()
+			if err != nil {
+				w.fail(b, done)
+				r.mu.Unlock()
+				return err
+			}
+			w.give(b)
+			r.mu.Unlock()
+		}
+	}
+	return nil
+}
+
+// account notes that packets were sent, which makes room for others.
+func (w *workerConn) account(records []record) {
+	w.r.mu.Lock()
+	defer w.r.mu.Unlock()
+	for _, rec := range records {
+		w.unsent -= rec.size
+		if rec.proc != nil {
+			w.events--
+			w.r.counts.queued--
+			w.r.counts.sent++
+			rec.proc.sent++
+		}
+	}
+	w.signalRoom()
+	w.r.release()
+}
+
+// fail puts the rest of b back before what waits.
+func (w *workerConn) fail(b batch, done int) {
+	at := 0
+	for _, rec := range b.records[:done] {
+		at += rec.size
+	}
+	rest := batch{
+		bytes:   append(append([]byte(nil), b.bytes[at:]...), w.waiting.bytes...),
+		records: append(append([]record(nil), b.records[done:]...), w.waiting.records...),
+	}
+	w.waiting, w.broken = rest, true
+}
+
+// closeWrite tells the peer that nothing more comes, and leaves it to it to end
+// the connection: closing it with something unread would cut off what was sent.
+func (w *workerConn) closeWrite() error {
+	if c, ok := w.conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return w.conn.Close()
+}
+
+// finish has what waits sent, and then the connection ended. The lock is held.
+func (w *workerConn) finish() {
+	if w.proc != nil {
+		w.proc.state = gone
+	}
+	w.closing = true
+	w.signal()
+}
+
+// depart takes a connection that has ended off the Router. Its clients wait
+// for what its process has commanded, and begin anew with what it was not sent.
+func (w *workerConn) depart(cause error) {
+	r := w.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.workers, w)
+	close(w.ended)
+	w.signalRoom()
+
+	p := w.proc
+	if p == nil {
+		w.logEnd(cause, nil)
+		return
+	}
+	registered := p.state == active
+	if registered {
+		r.leave(p)
+	}
+	var doubt uint64
+	if p.receipts {
+		doubt = p.sent - p.handled
+		r.counts.inDoubt += int64(doubt)
+	}
+	unsent := w.unsentEvents()
+	w.logEnd(cause, []any{"connId", p.connID, "registered", registered, "sent", p.sent, "unsent", len(unsent), "inDoubt", doubt})
+	r.requeue(unsent)
+	if p.state == leaving {
+		if tasks := r.tasksFrom(w.conn.RemoteAddr()); r.cfg.Buffer > 0 && !r.stopping {
+			r.chores.Go(func() { r.settle(p, tasks) })
+		} else {
+			r.settled(p)
+		}
+	}
+}
+
+// unsentEvents returns the events that were not sent.
+func (w *workerConn) unsentEvents() (all []held) {
+	at, now := 0, time.Now()
+	for _, rec := range w.waiting.records {
+		if rec.proc != nil {
+			packet := append([]byte(nil), w.waiting.bytes[at:at+rec.size]...)
+			all = append(all, held{client: rec.client, kind: rec.kind, packet: packet, since: now})
+		}
+		at += rec.size
+	}
+	w.r.counts.queued -= len(all)
+	w.waiting = batch{}
+	return all
+}
+
+func (w *workerConn) logEnd(cause error, about []any) {
+	w.r.logEnd(slog.LevelInfo, "worker", w.conn, cause, about)
+}
+
+// leave takes a registration off those that get events.
+func (r *Router) leave(p *process) {
+	for i, q := range r.active {
+		if q == p {
+			r.active = append(r.active[:i:i], r.active[i+1:]...)
+			break
+		}
+	}
+	p.state = leaving
+	if r.cfg.Buffer == 0 {
+		p.state = gone
+	}
+}
