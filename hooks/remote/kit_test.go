@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -28,6 +29,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 4 && os.Args[1] == echoProcess {
+		runEcho(os.Args[2], os.Args[3])
+		return
+	}
 	goleak.VerifyTestMain(m,
 		// The engine's worker pool is a package-level variable of its own.
 		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),

@@ -527,3 +527,30 @@ func TestStopCountsWhatIsLeft(t *testing.T) {
 		t.Errorf("an event after the end: %+v", s)
 	}
 }
+
+// record hands the events of a raw worker connection to a Router.
+func (c *rawConn) record(r hooks.Router) {
+	ctx := context.Background()
+	for {
+		cmd, body, err := c.next()
+		if err != nil {
+			return
+		}
+		switch cmd {
+		case peer.Cmd_ConnOpen:
+			var m peer.ConnOpen
+			_ = proto.Unmarshal(body, &m)
+			r.Open(ctx, nil, hooks.OpenEvent{
+				UniqID: m.UniqId, RawQuery: m.RawQuery, XForwardedFor: m.XForwardedFor, XRealIP: m.XRealIp, RemoteAddr: m.RemoteAddr,
+			})
+		case peer.Cmd_Transfer:
+			var m peer.Transfer
+			_ = proto.Unmarshal(body, &m)
+			r.Message(ctx, nil, hooks.MessageEvent{UniqID: m.UniqId, CustomerID: m.CustomerId, Session: m.Session, Topics: m.Topics, Data: m.Data})
+		case peer.Cmd_ConnClose:
+			var m peer.ConnClose
+			_ = proto.Unmarshal(body, &m)
+			r.Close(ctx, nil, hooks.CloseEvent{UniqID: m.UniqId, CustomerID: m.CustomerId, Session: m.Session, Topics: m.Topics})
+		}
+	}
+}

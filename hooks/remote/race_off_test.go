@@ -1,0 +1,6 @@
+//go:build !race
+
+package remote_test
+
+// raceDetector makes tests of many messages smaller.
+const raceDetector = false

@@ -1,0 +1,198 @@
+// Package business is for business processes written in Go: it serves a
+// [hooks.Router] over the protocol's wire and implements the same [hooks.Bus],
+// so that a handler does not notice whether it is linked into a gateway or runs
+// in a process of its own.
+//
+//	client, err := business.New(business.Config{
+//		Gateways: []business.Gateway{{Worker: "127.0.0.1:6061", Task: "127.0.0.1:6062"}},
+//		Router:   &chat{},
+//	})
+//	if err != nil {
+//		return err
+//	}
+//	return client.Run(ctx)
+//
+// Without a Router, a [Client] is a Bus for programs that only push and ask.
+//
+// # Order
+//
+// A client's events are handled one after the other. The Bus that a handler is
+// given keeps the order of its commands, also from one event of a client to the
+// next, as they all go over one connection to each gateway. The Client itself,
+// used as a Bus, keeps the order of all its commands, and [Client.Lane] makes
+// more such Buses.
+//
+// # Several gateways
+//
+// A uniqId names its gateway, and commands to it go there. All other commands
+// go to all gateways, and so do questions, whose answers are merged: lists are
+// joined without duplicates, counts are added, maps are merged. A customer or
+// topic that is on two gateways therefore counts twice.
+//
+// # Failures
+//
+// Connections are made again when they break, and the process registers again.
+// Commands that were not written to a connection that broke are sent over the
+// next one, in order. Those that were written, and not followed by an answer,
+// may or may not have been carried out; they are not repeated, and counted.
+package business
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/protocol"
+)
+
+// Config says how a Client works. Only Gateways must be set; the zero value of
+// every other field is a safe default.
+type Config struct {
+	// Gateways are the gateways to serve. There must be at least one.
+	Gateways []Gateway
+	// Router is the business code. Nil registers for no events.
+	Router hooks.Router
+	// Events are the events to register for, a set of bits. Zero means all
+	// three.
+	Events protocol.Event_Bit
+
+	// Workers bounds the Router's calls that run at the same time. Zero means
+	// 1,024.
+	Workers int
+	// Backlog bounds the events that were received and are not yet handled,
+	// in bytes. Beyond it the gateways are not listened to, so that events
+	// wait there. Zero means 16 MiB.
+	Backlog int
+	// TaskConns is the number of task connections to each gateway, over which
+	// commands of different clients are spread. Zero means 4.
+	TaskConns int
+	// SendQueue bounds what may wait to be sent over one task connection, in
+	// bytes; commands wait for room within their context. Zero means 4 MiB.
+	SendQueue int
+	// ReceiveLimit bounds one packet from a gateway, in bytes; the answer to
+	// a question for everything there is can be large. Zero means 64 MiB.
+	ReceiveLimit int
+
+	// Wait bounds how long a command waits for a gateway that is not
+	// connected, for room, or for an answer, besides its context. Zero means
+	// 5 seconds.
+	Wait time.Duration
+	// Heartbeat is the text of a heartbeat. Empty means
+	// protocol.DefaultHeartbeat.
+	Heartbeat string
+	// HeartbeatInterval is the time between heartbeats; the gateway's read
+	// deadline must be longer. Zero means 30 seconds.
+	HeartbeatInterval time.Duration
+	// DialTimeout bounds one attempt to connect. Zero means 5 seconds.
+	DialTimeout time.Duration
+	// SendDeadline bounds the time one write may take before the connection
+	// is given up. Zero means 10 seconds.
+	SendDeadline time.Duration
+	// MinBackoff and MaxBackoff bound the pause before another attempt to
+	// connect, which doubles each time. Zero means 100 milliseconds and 10
+	// seconds.
+	MinBackoff, MaxBackoff time.Duration
+	// StopTimeout is how long Run waits, when it stops, for the gateways'
+	// answers and then for Router calls to return, before it cancels their
+	// contexts. Zero means 5 seconds.
+	StopTimeout time.Duration
+
+	// Dial connects to an address, for instance with TLS. Nil means TCP.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Logger gets the log. Nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// Gateway says where a gateway is.
+type Gateway struct {
+	// Worker is the TCP address of its worker listener, from which events
+	// come. Empty means that none are wanted.
+	Worker string
+	// Task is the TCP address of its task listener, which takes commands.
+	Task string
+	// Node is how the ids of its clients begin. Zero means the address to
+	// which Task leads, or what its events show.
+	Node protocol.Node
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if len(c.Gateways) == 0 {
+		return c, errors.New("business: Config.Gateways is empty; add the worker and task addresses of at least one gateway")
+	}
+	for i, g := range c.Gateways {
+		if g.Task == "" {
+			return c, fmt.Errorf("business: Config.Gateways[%d].Task is empty; commands need the address of a task listener", i)
+		}
+	}
+	if c.Events < 0 || c.Events != 0 && c.Events&allEvents == 0 {
+		return c, fmt.Errorf("business: Config.Events is %d; combine protocol.Event_OnOpen, Event_OnClose and Event_OnMessage", c.Events)
+	}
+	for name, v := range map[string]int64{
+		"Workers": int64(c.Workers), "Backlog": int64(c.Backlog), "TaskConns": int64(c.TaskConns), "SendQueue": int64(c.SendQueue),
+		"ReceiveLimit": int64(c.ReceiveLimit), "Wait": int64(c.Wait), "HeartbeatInterval": int64(c.HeartbeatInterval),
+		"DialTimeout": int64(c.DialTimeout), "SendDeadline": int64(c.SendDeadline), "MinBackoff": int64(c.MinBackoff),
+		"MaxBackoff": int64(c.MaxBackoff), "StopTimeout": int64(c.StopTimeout),
+	} {
+		if v < 0 {
+			return c, fmt.Errorf("business: Config.%s is negative; use 0 for the default or a positive value", name)
+		}
+	}
+	or(&c.Events, allEvents)
+	or(&c.Workers, 1024)
+	or(&c.Backlog, 16<<20)
+	or(&c.TaskConns, 4)
+	or(&c.SendQueue, 4<<20)
+	or(&c.ReceiveLimit, 64<<20)
+	or(&c.Wait, 5*time.Second)
+	or(&c.Heartbeat, protocol.DefaultHeartbeat)
+	or(&c.HeartbeatInterval, 30*time.Second)
+	or(&c.DialTimeout, 5*time.Second)
+	or(&c.SendDeadline, 10*time.Second)
+	or(&c.MinBackoff, 100*time.Millisecond)
+	or(&c.MaxBackoff, max(10*time.Second, c.MinBackoff))
+	or(&c.StopTimeout, 5*time.Second)
+	if c.MaxBackoff < c.MinBackoff {
+		return c, fmt.Errorf("business: Config.MaxBackoff is %v, less than MinBackoff, %v", c.MaxBackoff, c.MinBackoff)
+	}
+	if c.Dial == nil {
+		c.Dial = new(net.Dialer).DialContext
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c, nil
+}
+
+const allEvents = protocol.Event_OnOpen | protocol.Event_OnClose | protocol.Event_OnMessage
+
+// or gives v a default.
+func or[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}
+
+// An UnreachableError says that a gateway is not connected. The Client goes on
+// trying to connect.
+type UnreachableError struct {
+	// Addr is the address that does not answer.
+	Addr string
+	// Err is why the last attempt failed, nil if the first one is under way.
+	Err error
+}
+
+// Error implements error.
+func (e *UnreachableError) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("business: gateway %s is not connected yet; is the client running?", e.Addr)
+	}
+	return fmt.Sprintf("business: gateway %s cannot be reached and is being tried again: %v", e.Addr, e.Err)
+}
+
+// Unwrap returns Err.
+func (e *UnreachableError) Unwrap() error { return e.Err }

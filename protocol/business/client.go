@@ -1,0 +1,232 @@
+package business
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluicegate/sluice/hooks"
+)
+
+var _ hooks.Bus = (*Client)(nil)
+
+// A Client is a business process's side of the protocol. It implements
+// hooks.Bus. All its methods may be called on any goroutine. Commands need Run to be running: before it is,
+// they wait as they do for a gateway that is not there.
+type Client struct {
+	*bus  // lane 0 of all gateways
+	cfg   Config
+	log   *slog.Logger
+	gates []*gate
+	stats counters
+
+	events   *handlers
+	handling context.Context // of the Router's calls
+	cancel   context.CancelFunc
+	dead     chan struct{} // closed when Run gives up what is left
+
+	started atomic.Bool
+	missing atomic.Int64 // connections that were never up
+	ready   chan struct{}
+}
+
+// New makes a Client. It connects when Run is called. The error says which
+// field of cfg is wrong.
+func New(cfg Config) (*Client, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{cfg: cfg, log: cfg.Logger, dead: make(chan struct{}), ready: make(chan struct{})}
+	c.handling, c.cancel = context.WithCancel(context.Background())
+	c.events = newHandlers(c)
+	for _, addr := range cfg.Gateways {
+		g := newGate(c, addr)
+		c.gates = append(c.gates, g)
+		c.missing.Add(int64(len(g.lanes)))
+		if g.link != nil {
+			c.missing.Add(1)
+		}
+	}
+	c.bus = newBus(c, 0, c.gates)
+	return c, nil
+}
+
+// Ready returns a channel that is closed once all connections have been up,
+// and the process registered wherever it wants events from.
+func (c *Client) Ready() <-chan struct{} { return c.ready }
+
+// arrived notes that one of the connections is up for the first time.
+func (c *Client) arrived() {
+	if c.missing.Add(-1) == 0 {
+		close(c.ready)
+	}
+}
+
+// Lane returns a Bus whose commands keep their order among themselves, and
+// with those of every other Lane of the same key. Different keys are spread
+// over the task connections.
+func (c *Client) Lane(key string) hooks.Bus { return newBus(c, laneOf(key, c.cfg.TaskConns), c.gates) }
+
+// Gateway returns a Bus for the gateway at index i of Config.Gateways alone. It
+// panics if there is none.
+func (c *Client) Gateway(i int) hooks.Bus { return newBus(c, 0, c.gates[i:i+1]) }
+
+func laneOf(key string, lanes int) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(key))
+	return int(h.Sum32() % uint32(lanes))
+}
+
+// Run serves until ctx ends. Then it unregisters, so that other processes take
+// over, handles the events that it was sent, has their commands carried out,
+// and returns nil. The error says what could not be finished in time. It may
+// be called once.
+func (c *Client) Run(ctx context.Context) error {
+	if c.started.Swap(true) {
+		return errors.New("business: Run was called before; make another client with New")
+	}
+	defer c.cancel()
+	linking, unlink := context.WithCancel(context.WithoutCancel(ctx))
+	defer unlink()
+	laning, hangUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer hangUp()
+	var links, lanes sync.WaitGroup
+	for _, g := range c.gates {
+		for _, l := range g.lanes {
+			lanes.Go(func() { l.run(laning) })
+		}
+		if g.link != nil {
+			links.Go(func() { g.link.run(linking) })
+		}
+	}
+	<-ctx.Done()
+
+	err := c.finish(&links)
+	gone := make(chan struct{})
+	go func() {
+		links.Wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+	case <-time.After(c.cfg.StopTimeout):
+	}
+	unlink()
+	<-gone
+	hangUp()
+	lanes.Wait()
+	if err == nil {
+		c.events.running.Wait()
+	}
+	return err
+}
+
+// finish unregisters, waits for the handlers, and for what they commanded.
+func (c *Client) finish(links *sync.WaitGroup) error {
+	timeout := time.NewTimer(c.cfg.StopTimeout)
+	defer timeout.Stop()
+	for _, g := range c.gates {
+		if g.link != nil {
+			links.Go(g.link.leave) // a gateway that does not read must not hold up the others
+		}
+	}
+	for _, g := range c.gates {
+		if g.link == nil {
+			continue
+		}
+		select {
+		case <-g.link.left:
+		case <-timeout.C:
+			c.log.Warn("a gateway has not answered Unregister", "gateway", g.addr.Worker, "timeout", c.cfg.StopTimeout)
+			timeout.Reset(0)
+		}
+	}
+	late := c.finishHandlers()
+	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.StopTimeout)
+	defer cancel()
+	var barriers sync.WaitGroup
+	for _, g := range c.gates {
+		barriers.Go(func() {
+			if err := g.barrier(ctx); err != nil {
+				c.log.Warn("it is not certain that all commands were carried out", "gateway", g.addr.Task, "error", err)
+			}
+		})
+	}
+	barriers.Wait()
+	for _, g := range c.gates {
+		if g.link != nil {
+			links.Go(g.link.end)
+		}
+	}
+	return late
+}
+
+// finishHandlers waits for the Router's calls, first patiently, then with
+// their contexts cancelled.
+func (c *Client) finishHandlers() error {
+	done := make(chan struct{})
+	go func() {
+		c.events.idle()
+		close(done)
+	}()
+	timer := time.NewTimer(c.cfg.StopTimeout)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-timer.C:
+	}
+	c.log.Warn("handlers are still running, their contexts are cancelled", "timeout", c.cfg.StopTimeout)
+	c.cancel()
+	timer.Reset(c.cfg.StopTimeout)
+	select {
+	case <-done:
+		return nil
+	case <-timer.C:
+		close(c.dead)
+		return fmt.Errorf("business: calls of the Router have not returned %v after their context was cancelled; "+
+			"a handler must return when its context ends", c.cfg.StopTimeout)
+	}
+}
+
+// keepUp connects to addr and serves the connection, again and again, until ctx
+// ends.
+func (c *Client) keepUp(ctx context.Context, listener, addr string, serve func(net.Conn) error, failed func(error)) {
+	pause := c.cfg.MinBackoff
+	for ctx.Err() == nil {
+		dialing, cancel := context.WithTimeout(ctx, c.cfg.DialTimeout)
+		conn, err := c.cfg.Dial(dialing, "tcp", addr)
+		cancel()
+		began := time.Now()
+		if err == nil {
+			err = serve(conn)
+		}
+		failed(err)
+		if ctx.Err() != nil || errors.Is(err, errStopping) {
+			return
+		}
+		if conn != nil && time.Since(began) > c.cfg.MaxBackoff {
+			pause = c.cfg.MinBackoff
+		}
+		c.stats.reconnects.Add(1)
+		c.log.Warn("gateway is not connected", "listener", listener, "gateway", addr, "error", err, "again", pause)
+		// Some chance keeps processes that lost their gateway together from
+		// coming back together.
+		timer := time.NewTimer(pause/2 + rand.N(pause/2+1))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+		pause = min(2*pause, c.cfg.MaxBackoff)
+	}
+}

@@ -1,0 +1,358 @@
+package business
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/protocol"
+)
+
+// A question is a command whose answer is waited for.
+type question struct {
+	// reply is the reader's until done is closed, and then the asker's, who
+	// may have gone by then.
+	reply proto.Message
+	err   error
+	done  chan struct{}
+	// before is how many commands were written before it, which its answer
+	// shows to be done.
+	before int
+}
+
+func (q *question) finish(err error) {
+	q.err = err
+	close(q.done)
+}
+
+// outgoing is a packet in a lane's buffer.
+type outgoing struct {
+	size     int
+	question *question // nil for what is not answered
+	command  bool      // false for a heartbeat
+}
+
+// A lane is one task connection to one gateway, made again when it breaks.
+// Commands reach the gateway in the order in which they are put in.
+type lane struct {
+	c     *Client
+	gate  *gate
+	first sync.Once
+
+	mu      sync.Mutex
+	conn    net.Conn // nil while there is none
+	out     []byte   // packets that wait to be written
+	packets []outgoing
+	asked   []*question // written or waiting, in order
+	written int         // commands written over this connection
+	sure    int         // those of them that an answer shows to be done
+	used    bool
+	closed  bool
+	lastErr error
+	up      chan struct{} // closed while there is a connection
+	room    chan struct{} // closed when something was written; nil if nobody waits
+	wake    chan struct{} // to the writer, never blocks
+}
+
+func newLane(c *Client, g *gate) *lane {
+	return &lane{c: c, gate: g, up: make(chan struct{}), wake: make(chan struct{}, 1)}
+}
+
+// put adds a packet. It waits for a connection and for room, within ctx and
+// the client's patience.
+func (l *lane) put(ctx context.Context, cmd protocol.Cmd_Number, m proto.Message, q *question) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	var patience *time.Timer
+	for {
+		var wait <-chan struct{}
+		switch {
+		case l.closed:
+			l.mu.Unlock()
+			return hooks.ErrStopped
+		case l.conn == nil:
+			wait = l.up
+		case len(l.out) > 0 && len(l.out) >= l.c.cfg.SendQueue:
+			if l.room == nil {
+				l.room = make(chan struct{})
+			}
+			wait = l.room
+		}
+		if wait == nil {
+			break
+		}
+		l.mu.Unlock()
+		if patience == nil {
+			patience = time.NewTimer(l.c.cfg.Wait)
+			defer patience.Stop()
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), l.trouble())
+		case <-patience.C:
+			if err := l.trouble(); err != nil {
+				return err
+			}
+			return fmt.Errorf("business: gateway %s does not take commands fast enough: %w", l.gate.addr.Task, hooks.ErrOverloaded)
+		case <-l.c.dead:
+			return hooks.ErrStopped
+		}
+		l.mu.Lock()
+	}
+	defer l.mu.Unlock()
+	before := len(l.out)
+	out, err := protocol.AppendPacket(l.out, cmd, m)
+	if err != nil {
+		return err
+	}
+	l.out, l.used = out, true
+	l.packets = append(l.packets, outgoing{size: len(out) - before, question: q, command: true})
+	if q != nil {
+		l.asked = append(l.asked, q)
+	}
+	l.signal()
+	return nil
+}
+
+// ask puts a question and waits for its answer, which is in q.reply then.
+func (l *lane) ask(ctx context.Context, cmd protocol.Cmd_Number, m, reply proto.Message) error {
+	q := &question{reply: reply, done: make(chan struct{})}
+	if err := l.put(ctx, cmd, m, q); err != nil {
+		return err
+	}
+	patience := time.NewTimer(l.c.cfg.Wait)
+	defer patience.Stop()
+	select {
+	case <-q.done:
+		return q.err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-patience.C:
+		return fmt.Errorf("business: gateway %s has not answered %v within %v", l.gate.addr.Task, cmd, l.c.cfg.Wait)
+	}
+}
+
+// trouble returns why there is no connection, or nil if there is one.
+func (l *lane) trouble() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn != nil {
+		return nil
+	}
+	return &UnreachableError{Addr: l.gate.addr.Task, Err: l.lastErr}
+}
+
+func (l *lane) signal() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run keeps a connection up until ctx ends.
+func (l *lane) run(ctx context.Context) {
+	l.c.keepUp(ctx, "task", l.gate.addr.Task, func(conn net.Conn) error {
+		l.gate.learnAddr(conn.RemoteAddr())
+		return l.serve(ctx, conn)
+	}, func(err error) {
+		l.mu.Lock()
+		l.lastErr = err
+		l.mu.Unlock()
+	})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	l.c.stats.lost.Add(l.fail(hooks.ErrStopped))
+	lost := int64(0)
+	for _, p := range l.packets {
+		if p.command {
+			lost++
+		}
+	}
+	l.c.stats.lost.Add(lost)
+	l.out, l.packets = nil, nil
+}
+
+// serve runs one connection until it breaks or ctx ends.
+func (l *lane) serve(ctx context.Context, conn net.Conn) error {
+	unblock := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer unblock()
+	l.mu.Lock()
+	l.conn = conn
+	close(l.up)
+	l.mu.Unlock()
+	l.signal()
+	l.first.Do(l.c.arrived)
+
+	written := make(chan error, 1)
+	ended := make(chan struct{})
+	go func() {
+		err := l.write(conn, ended)
+		_ = conn.Close() // it ends the reading
+		written <- err
+	}()
+	err := l.read(conn)
+	l.mu.Lock()
+	l.conn = nil
+	l.up = make(chan struct{})
+	l.mu.Unlock()
+	_ = conn.Close()
+	close(ended)
+	l.signal()
+	if werr := <-written; werr != nil {
+		err = werr
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	// Whoever waits for an answer gets none. What was not written stays.
+	if n := l.fail(fmt.Errorf("business: connection to gateway %s broke before the answer: %w", l.gate.addr.Task, err)); n > 0 {
+		l.c.stats.lost.Add(n)
+		l.c.log.Warn("commands may be lost with their connection", "gateway", l.gate.addr.Task, "commands", n)
+	}
+	return err
+}
+
+// fail ends all questions and takes them off what waits. It returns how many
+// commands were written and not confirmed. The lock is held.
+func (l *lane) fail(err error) (unsure int64) {
+	for _, q := range l.asked {
+		q.finish(err)
+	}
+	l.asked = nil
+	var kept []outgoing
+	var out []byte
+	at := 0
+	for _, p := range l.packets {
+		if p.question == nil && p.command {
+			kept = append(kept, p)
+			out = append(out, l.out[at:at+p.size]...)
+		}
+		at += p.size
+	}
+	l.out, l.packets = out, kept
+	unsure = int64(l.written - l.sure)
+	l.written, l.sure = 0, 0
+	return unsure
+}
+
+// keepBuffer is what a lane may hold on to between writes.
+const keepBuffer = 256 << 10
+
+// write sends what is put in until the connection ends.
+func (l *lane) write(conn net.Conn, ended <-chan struct{}) error {
+	beat := time.NewTicker(l.c.cfg.HeartbeatInterval)
+	defer beat.Stop()
+	var spare []byte
+	var spares []outgoing
+	for {
+		select {
+		case <-l.wake:
+		case <-beat.C:
+			l.mu.Lock()
+			before := len(l.out)
+			l.out = protocol.AppendHeartbeat(l.out, []byte(l.c.cfg.Heartbeat))
+			l.packets = append(l.packets, outgoing{size: len(l.out) - before})
+			l.mu.Unlock()
+		case <-ended:
+			return nil
+		}
+		for {
+			l.mu.Lock()
+			if l.conn == nil || len(l.out) == 0 {
+				l.mu.Unlock()
+				break
+			}
+			out, packets := l.out, l.packets
+			l.out, l.packets = spare[:0], spares[:0]
+			if l.room != nil {
+				close(l.room)
+				l.room = nil
+			}
+			l.mu.Unlock()
+			n, err := 0, conn.SetWriteDeadline(time.Now().Add(l.c.cfg.SendDeadline))
+			if err == nil {
+				n, err = conn.Write(out)
+			}
+			l.wrote(out, packets, n, err)
+			if err != nil {
+				return err
+			}
+			spare, spares = nil, nil
+			if cap(out) <= keepBuffer {
+				clear(packets)
+				spare, spares = out, packets
+			}
+		}
+	}
+}
+
+// wrote notes that n bytes of a batch were written. If writing failed, the
+// rest goes back before what waits: of a packet that was cut short nothing is
+// done.
+func (l *lane) wrote(out []byte, packets []outgoing, n int, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := 0
+	for i, p := range packets {
+		if at+p.size > n {
+			if err != nil {
+				l.out = append(append([]byte(nil), out[at:]...), l.out...)
+				l.packets = append(append([]outgoing(nil), packets[i:]...), l.packets...)
+			}
+			return
+		}
+		at += p.size
+		switch {
+		case p.question != nil:
+			p.question.before = l.written
+		case p.command:
+			l.written++
+			l.c.stats.sent.Add(1)
+		}
+	}
+}
+
+// read hands answers to those who wait for them.
+func (l *lane) read(conn net.Conn) error {
+	rd := protocol.NewReader(conn, l.c.cfg.ReceiveLimit, []byte(l.c.cfg.Heartbeat))
+	for {
+		p, err := rd.Next()
+		if err != nil {
+			return err
+		}
+		if p.Heartbeat() {
+			continue
+		}
+		l.mu.Lock()
+		if len(l.asked) == 0 {
+			l.mu.Unlock()
+			return fmt.Errorf("business: gateway %s sent %v, which nobody asked for", l.gate.addr.Task, p.Cmd)
+		}
+		q := l.asked[0]
+		l.asked[0] = nil
+		l.asked = l.asked[1:]
+		l.sure = q.before
+		l.mu.Unlock()
+		q.finish(p.Unmarshal(q.reply))
+	}
+}
+
+// barrier returns when everything that was put in has been carried out.
+func (l *lane) barrier(ctx context.Context) error {
+	l.mu.Lock()
+	used := l.used
+	l.mu.Unlock()
+	if !used {
+		return nil
+	}
+	return l.ask(ctx, protocol.Cmd_CheckOnline, nil, new(protocol.CheckOnlineResp))
+}

@@ -1,0 +1,29 @@
+package business
+
+import "sync/atomic"
+
+// Stats is what a Client has counted since it was made.
+type Stats struct {
+	// Received counts events from gateways, Handled those whose handler has
+	// returned.
+	Received, Handled int64
+	// Sent counts commands that were written, questions aside.
+	Sent int64
+	// Lost counts commands that were written to a connection which broke
+	// before anything showed that they were carried out, and those that were
+	// left over when Run ended.
+	Lost int64
+	// Reconnects counts connections that broke or could not be made.
+	Reconnects int64
+}
+
+type counters struct{ received, handled, sent, lost, reconnects atomic.Int64 }
+
+// Stats returns the counts so far.
+func (c *Client) Stats() Stats {
+	s := &c.stats
+	return Stats{
+		Received: s.received.Load(), Handled: s.handled.Load(), Sent: s.sent.Load(),
+		Lost: s.lost.Load(), Reconnects: s.reconnects.Load(),
+	}
+}
