@@ -199,7 +199,7 @@ func (c *Client) finishHandlers() error {
 
 // keepUp connects to addr and serves the connection, again and again, until ctx
 // ends.
-func (c *Client) keepUp(ctx context.Context, listener, addr string, serve func(net.Conn) error, failed func(error)) {
+func (c *Client) keepUp(ctx context.Context, level slog.Level, listener, addr string, serve func(net.Conn) error, failed func(error)) {
 	pause := c.cfg.MinBackoff
 	for ctx.Err() == nil {
 		dialing, cancel := context.WithTimeout(ctx, c.cfg.DialTimeout)
@@ -217,7 +217,7 @@ func (c *Client) keepUp(ctx context.Context, listener, addr string, serve func(n
 			pause = c.cfg.MinBackoff
 		}
 		c.stats.reconnects.Add(1)
-		c.log.Warn("gateway is not connected", "listener", listener, "gateway", addr, "error", err, "again", pause)
+		c.log.Log(ctx, level, "gateway is not connected", "listener", listener, "gateway", addr, "error", err, "again", pause)
 		// Some chance keeps processes that lost their gateway together from
 		// coming back together.
 		timer := time.NewTimer(pause/2 + rand.N(pause/2+1))

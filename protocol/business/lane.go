@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -160,7 +161,11 @@ func (l *lane) signal() {
 
 // run keeps a connection up until ctx ends.
 func (l *lane) run(ctx context.Context) {
-	l.c.keepUp(ctx, "task", l.gate.addr.Task, func(conn net.Conn) error {
+	level := slog.LevelDebug
+	if l == l.gate.lanes[0] {
+		level = slog.LevelWarn // one line is enough for all
+	}
+	l.c.keepUp(ctx, level, "task", l.gate.addr.Task, func(conn net.Conn) error {
 		l.gate.learnAddr(conn.RemoteAddr())
 		return l.serve(ctx, conn)
 	}, func(err error) {

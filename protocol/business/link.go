@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -27,6 +28,8 @@ type link struct {
 	leaving  bool          // Unregister was sent
 	left     chan struct{} // closed when it was answered, or there is nobody to answer
 	leftOnce sync.Once
+	giveUp   context.Context // ends when there is no connection to leave
+	quit     context.CancelFunc
 }
 
 // A registration lasts from Register until its connection ends.
@@ -40,7 +43,11 @@ type registration struct {
 	expects []bool
 }
 
-func newLink(c *Client, g *gate) *link { return &link{c: c, gate: g, left: make(chan struct{})} }
+func newLink(c *Client, g *gate) *link {
+	l := &link{c: c, gate: g, left: make(chan struct{})}
+	l.giveUp, l.quit = context.WithCancel(context.Background())
+	return l
+}
 
 // done notes that an event was handled.
 func (r *registration) done() {
@@ -57,7 +64,11 @@ func notify(c chan struct{}) {
 
 // run keeps a registration up until ctx ends.
 func (l *link) run(ctx context.Context) {
-	l.c.keepUp(ctx, "worker", l.gate.addr.Worker, func(conn net.Conn) error { return l.serve(ctx, conn) }, func(error) {})
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(l.giveUp, cancel)
+	defer stop()
+	l.c.keepUp(ctx, slog.LevelWarn, "worker", l.gate.addr.Worker, func(conn net.Conn) error { return l.serve(ctx, conn) }, func(error) {})
 	l.leftOnce.Do(func() { close(l.left) })
 }
 
@@ -277,6 +288,7 @@ func (l *link) leave() {
 			return
 		}
 	}
+	l.quit()
 	l.leftOnce.Do(func() { close(l.left) })
 }
 
@@ -286,6 +298,7 @@ func (l *link) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.conn == nil || l.reg == nil {
+		l.quit()
 		return
 	}
 	// Without it, events count as in doubt that are not.
