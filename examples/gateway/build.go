@@ -1,0 +1,167 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/sluicegate/sluice/examples/gateway/config"
+	"github.com/sluicegate/sluice/gateway"
+	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/hooks/callback"
+	"github.com/sluicegate/sluice/hooks/limit"
+	"github.com/sluicegate/sluice/hooks/remote"
+	"github.com/sluicegate/sluice/transport"
+	"github.com/sluicegate/sluice/transport/gnet"
+)
+
+// forEver is longer than any process lives, for what has no "no limit".
+const forEver = 100 * 365 * 24 * time.Hour
+
+// build makes the gateway. rt, which is nil without worker and task listener,
+// listens already; it must be discarded if the gateway does not run.
+func build(cfg config.Config, log *slog.Logger) (gw *gateway.Gateway, rt *remote.Router, err error) {
+	gc := gatewayConfig(cfg, log)
+	if gc.Limiter, err = limiter(cfg); err != nil {
+		return nil, nil, err
+	}
+	if open, shut := cfg.Customer.OnOpenCallbackApi, cfg.Customer.OnCloseCallbackApi; open != "" || shut != "" {
+		hook, err := callback.New(callback.Config{OpenURL: open, CloseURL: shut, Timeout: cfg.Customer.CallbackApiDeadline, Logger: log})
+		if err != nil {
+			return nil, nil, err
+		}
+		gc.Hooks = append(gc.Hooks, hook)
+	}
+	if cfg.Worker.ListenAddress != "" || cfg.Task.ListenAddress != "" {
+		if rt, err = remote.Listen(remoteConfig(cfg, log)); err != nil {
+			return nil, nil, explain(err)
+		}
+		// Its calls do not wait on event loops.
+		gc.Router, gc.Inline = rt, true
+	} else {
+		log.Warn("neither Worker nor Task has a ListenAddress: nobody can reach the clients")
+	}
+	if cfg.Worker.ReadBufferSize > 0 || cfg.Task.ReadBufferSize > 0 {
+		log.Debug("ReadBufferSize is not needed: the buffers find their sizes")
+	}
+	if gw, err = gateway.New(gc); err != nil && rt != nil {
+		err = errors.Join(err, rt.Discard())
+	}
+	return gw, rt, err
+}
+
+// gatewayConfig translates what concerns clients.
+func gatewayConfig(cfg config.Config, log *slog.Logger) gateway.Config {
+	c := cfg.Customer
+	origins, anyOrigin := c.Origins()
+	if anyOrigin {
+		log.Warn("AllowOrigin is an empty list: pages of every site may connect; name their origins, or \"*\" if that is meant")
+	}
+	heartbeat := c.HeartbeatInterval
+	if heartbeat == 0 {
+		heartbeat = -1
+	}
+	return gateway.Config{
+		Transports:  []transport.Transport{gnet.Listen(c.ListenAddress, gnet.Loops(loops(c.Multicore, runtime.GOMAXPROCS(0))))},
+		Path:        c.HandlePattern,
+		Origins:     origins,
+		Binary:      c.SendMessageType == 2,
+		Compression: compression(c.CompressionLevel),
+
+		HeartbeatInterval: heartbeat,
+		HeartbeatMessage:  c.HeartbeatMessage,
+		MaxMessage:        c.ReceivePackLimit,
+		// The largest message of a business process fits in behind others.
+		WriteLimit:  1<<20 + cfg.Task.ReceivePackLimit,
+		StopTimeout: stopTimeout(cfg.ShutdownWaitTime),
+		Metrics:     metrics(cfg.Metrics.Item),
+		Logger:      log,
+	}
+}
+
+func limiter(cfg config.Config) (hooks.Limiter, error) {
+	lc := limit.Config{
+		OnOpen: cfg.Limit.OnOpen, OnMessage: cfg.Limit.OnMessage, MaxClients: cfg.Customer.MaxOnlineNum,
+		ClientWindow: cfg.Customer.LimitWindowSize, ClientMessages: cfg.Customer.LimitWindowMaxRequests,
+	}
+	if lc.ClientMessages > 0 {
+		lc.ClientFirst = cfg.Customer.LimitZeroWindowMaxRequests
+	}
+	// Also without limits, as the command Limit may set them later.
+	return limit.New(lc)
+}
+
+func remoteConfig(cfg config.Config, log *slog.Logger) remote.Config {
+	w, t := cfg.Worker, cfg.Task
+	rc := remote.Config{
+		Worker: remote.Listener{
+			Addr: w.ListenAddress, Advertise: addrPort(w.Advertise), ReadDeadline: w.ReadDeadline,
+			SendDeadline: w.SendDeadline, ReceiveLimit: w.ReceivePackLimit, Heartbeat: w.HeartbeatMessage,
+		},
+		Task: remote.Listener{
+			Addr: t.ListenAddress, Advertise: addrPort(t.Advertise), ReadDeadline: t.ReadDeadline,
+			SendDeadline: t.SendDeadline, ReceiveLimit: t.ReceivePackLimit, Heartbeat: t.HeartbeatMessage,
+		},
+		QueueEvents: w.SendChanCap,
+		Logger:      log,
+	}
+	if w.Choice == "roundrobin" {
+		rc.Choice = remote.RoundRobin
+	}
+	if w.BufferSize > 0 && w.BufferAge > 0 {
+		rc.Buffer, rc.BufferAge = w.BufferSize, w.BufferAge
+	}
+	return rc
+}
+
+// addrPort returns the address that config has checked; the zero address for
+// an empty text.
+func addrPort(s string) netip.AddrPort {
+	a, _ := netip.ParseAddrPort(s)
+	return a
+}
+
+// loops returns how many event loops are so many per cent of the CPUs.
+func loops(perCent, cpus int) int { return max(1, (perCent*cpus+99)/100) }
+
+// compression returns the gateway's level for one of the existing gateway's,
+// where -1 leaves the choice open and -2 is the fastest.
+func compression(level int) int {
+	switch level {
+	case -1:
+		return 6
+	case -2:
+		return 1
+	default:
+		return level
+	}
+}
+
+func metrics(items []int) []hooks.MetricItem {
+	m := make([]hooks.MetricItem, 0, len(items)) // an empty list is not nil: it means none
+	for _, i := range items {
+		m = append(m, hooks.MetricItem(i))
+	}
+	return m
+}
+
+// stopTimeout returns how long the gateway may wait for calls before it
+// cancels them. Half of the time is left for them to obey.
+func stopTimeout(shutdownWait time.Duration) time.Duration {
+	if shutdownWait == 0 {
+		return forEver
+	}
+	return max(1, shutdownWait/2)
+}
+
+// explain adds to an error of a listener what to do about it.
+func explain(err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w; choose another port, or stop the program that has this one", err)
+	}
+	return err
+}

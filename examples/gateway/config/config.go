@@ -1,0 +1,108 @@
+// Package config reads the configuration of the stand-alone gateway. A value
+// comes from its default, a TOML file, an environment variable or a flag, each
+// of which goes before the one named earlier:
+//
+//	var flags config.Flags
+//	flags.Register(fs)
+//	…
+//	cfg, err := config.Load("sluice.toml", os.Environ(), &flags)
+//
+// The struct [Config] is the one list of keys. The key Customer.ListenAddress
+// is also the flag -Customer.ListenAddress and the environment variable
+// SLUICE_CUSTOMER_LISTENADDRESS. Everything that is wrong is reported at once,
+// see [Problems].
+package config
+
+import "time"
+
+// Config holds the value of every key. A field's tags are the default, what
+// values are right (see [check]) and the meaning, which the help, the printed
+// configuration and the sample file show.
+type Config struct {
+	LogLevel         string        `default:"info" check:"debug|info|warn|error" help:"log this and what is worse"`
+	LogFile          string        `default:"" check:"text" help:"append the log to this file, made if missing; empty: standard error"`
+	ShutdownWaitTime time.Duration `default:"5s" check:"0s.." help:"how long stopping may take; 0s: as long as it takes"`
+
+	PprofListenAddress string `default:"" check:"address?" help:"serve net/http/pprof here, for yourself alone; empty: off"`
+
+	Limit    Limit    `help:"bounds what all clients do together"`
+	Customer Customer `help:"where clients connect"`
+	Worker   Worker   `help:"where business processes register for events"`
+	Task     Task     `help:"where business processes send commands"`
+	Metrics  Metrics  `help:"what the command Metrics answers with"`
+}
+
+// Limit is the section [Limit].
+type Limit struct {
+	OnOpen    int `default:"0" check:"0.." help:"clients that may connect per second; 0: off"`
+	OnMessage int `default:"0" check:"0.." help:"messages that all clients may send per second, the others are dropped; 0: off"`
+}
+
+// Customer is the section [Customer], the clients' side.
+type Customer struct {
+	ListenAddress       string        `default:"127.0.0.1:6060" check:"address" help:"address for clients"`
+	HandlePattern       string        `default:"/netsvr" check:"path" help:"path at which clients connect; empty: any"`
+	AllowOrigin         []string      `check:"origins" help:"web origins whose pages may connect: \"https://example.com\", or \"example.com\" for http and https, or \"*\" for any; without this key: the gateway's own; an empty list in a file: any"`
+	Multicore           int           `default:"100" check:"0..100" help:"per cent of the CPUs to use as event loops, rounded up; 0: one loop"`
+	HeartbeatInterval   time.Duration `default:"120s" check:"0s.." help:"close a client that is silent for so long; 0s: never"`
+	HeartbeatMessage    string        `default:"~6YOt5rW35piO~" check:"text" help:"text message of a client that only shows that it is alive; empty: the default"`
+	MaxOnlineNum        int           `default:"0" check:"0.." help:"clients at a time; 0: no limit"`
+	ReceivePackLimit    int           `default:"2097152" check:"1.." help:"largest message of a client, in bytes"`
+	SendMessageType     int           `default:"1" check:"1..2" help:"how messages are sent, 1: as text, which must be UTF-8; 2: as binary"`
+	CompressionLevel    int           `default:"0" check:"-2..9" help:"compress messages to clients that can inflate: 1 fast to 9 small; 0: off; -1: as 6; -2: as 1"`
+	OnOpenCallbackApi   string        `default:"" check:"url?" help:"ask this URL whether a client may connect; empty: off"`
+	OnCloseCallbackApi  string        `default:"" check:"url?" help:"tell this URL of clients that have left; empty: off"`
+	CallbackApiDeadline time.Duration `default:"3s" check:"1ms.." help:"how long an answer of these URLs may take"`
+
+	LimitWindowSize            time.Duration `default:"1s" check:"1ms.." help:"window in which the messages of one client are counted"`
+	LimitWindowMaxRequests     int           `default:"0" check:"0.." help:"messages of one client per window, the others are dropped; 0: off"`
+	LimitZeroWindowMaxRequests int           `default:"0" check:"0.." help:"messages of one client in its first window, if there is a limit per window; 0: as in any other"`
+}
+
+// Worker is the section [Worker]. The existing gateway does not know the last
+// four keys.
+type Worker struct {
+	ListenAddress    string        `default:"127.0.0.1:6061" check:"address?" help:"address for registrations: who reaches it sees and controls all clients; empty: none"`
+	ReadDeadline     time.Duration `default:"120s" check:"1ms.." help:"close a connection that sends nothing for so long"`
+	SendDeadline     time.Duration `default:"10s" check:"1ms.." help:"close a connection if writing to it takes so long"`
+	ReceivePackLimit int           `default:"2097152" check:"64.." help:"largest packet received, in bytes"`
+	ReadBufferSize   int           `default:"0" check:"0.." help:"not needed, the buffer finds its size; accepted from existing files"`
+	SendChanCap      int           `default:"0" check:"0.." help:"events that may wait for one process; 0: bounded by bytes alone"`
+	HeartbeatMessage string        `default:"~6YOt5rW35piO~" check:"text" help:"packet that only shows that the process is alive; empty: the default"`
+
+	BufferSize int           `default:"16777216" check:"0.." help:"own key: bytes of events kept while no process is registered; 0: drop them"`
+	BufferAge  time.Duration `default:"30s" check:"0s.." help:"own key: how long these events are kept; 0s: drop them"`
+	Choice     string        `default:"client" check:"client|roundrobin" help:"own key: who gets an event, always one process per client or each in turn"`
+	Advertise  string        `default:"" check:"ipv4?" help:"own key: IPv4 address and port in connIds; empty: the address listened on"`
+}
+
+// Task is the section [Task]. The existing gateway does not know the last key.
+type Task struct {
+	ListenAddress    string        `default:"127.0.0.1:6062" check:"address?" help:"address for commands: who reaches it controls all clients; empty: none"`
+	ReadDeadline     time.Duration `default:"120s" check:"1ms.." help:"close a connection that sends nothing for so long"`
+	SendDeadline     time.Duration `default:"10s" check:"1ms.." help:"close a connection if writing to it takes so long"`
+	ReceivePackLimit int           `default:"2097152" check:"64.." help:"largest packet received, in bytes"`
+	ReadBufferSize   int           `default:"0" check:"0.." help:"not needed, the buffer finds its size; accepted from existing files"`
+	HeartbeatMessage string        `default:"~6YOt5rW35piO~" check:"text" help:"packet that only shows that the process is alive; empty: the default"`
+	Advertise        string        `default:"" check:"ipv4?" help:"own key: IPv4 address and port in uniqIds, by which processes find a client's gateway; empty: the address listened on"`
+}
+
+// Metrics is the section [Metrics].
+type Metrics struct {
+	Item []int `default:"1,2,3,4,5,6,7,8,9,10,11,12,13" check:"1..13" help:"numbers of the items to answer with; empty: none"`
+}
+
+// Default returns the configuration without file, environment and flags.
+func Default() Config {
+	var c Config
+	for _, f := range fieldsOf(&c) {
+		if f.hasDefault {
+			v, err := f.parse(f.def)
+			if err != nil {
+				panic(f.key + ": default: " + err.Error()) // the tags are part of the program
+			}
+			f.store(v)
+		}
+	}
+	return c
+}

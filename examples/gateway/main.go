@@ -1,0 +1,81 @@
+// Gateway is a stand-alone gateway: clients connect to it by WebSocket, and
+// business processes by TCP. It reads the configuration files of the gateway
+// whose protocol it speaks, so that it can take its place.
+//
+//	go run ./examples/gateway -config examples/gateway/sluice.toml
+//
+// Without a file it listens on this computer only. With -h it lists what can be
+// configured, by file, environment or flags; -check says whether a
+// configuration is right without starting anything, and -print prints it.
+//
+// Whoever reaches the worker and task listeners controls all clients. Keep them
+// on the loopback interface or in a network of your own. Clients' connections
+// are not encrypted: a public gateway needs TLS before it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/sluicegate/sluice/examples/gateway/config"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second signal, while the first is still being obeyed, ends it at once.
+	context.AfterFunc(ctx, stop)
+	err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	stop()
+	if err != nil {
+		report(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// report tells the user of an error. Problems of the configuration stand at the
+// beginning of a line, where editors look for a file's name.
+func report(w io.Writer, err error) {
+	if problems := (config.Problems)(nil); errors.As(err, &problems) {
+		_, _ = fmt.Fprintln(w, err)
+		return
+	}
+	_, _ = fmt.Fprintln(w, "gateway:", err)
+}
+
+// run does what the command line says, and serves until ctx ends.
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
+	cmd, err := parse(args, environ)
+	if errors.Is(err, flag.ErrHelp) {
+		return help(stdout)
+	}
+	if err != nil {
+		return err
+	}
+	cfg, err := config.Load(cmd.file, environ, &cmd.flags)
+	if err != nil {
+		return err
+	}
+	switch {
+	case cmd.print:
+		_, err = io.WriteString(stdout, cfg.TOML())
+		return err
+	case cmd.check:
+		what := cmd.file
+		if what == "" {
+			what = "the configuration"
+		}
+		_, err = fmt.Fprintln(stdout, what, "is valid")
+		return err
+	}
+	log, closeLog, err := openLog(cfg, stderr)
+	if err != nil {
+		return err
+	}
+	return errors.Join(serve(ctx, cfg, log, stdout), closeLog())
+}

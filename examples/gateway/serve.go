@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sluicegate/sluice/examples/gateway/config"
+	"github.com/sluicegate/sluice/hooks/remote"
+)
+
+// serve runs the gateway until ctx ends, and stops it in order: clients first,
+// then what is still going on for business processes, then their connections.
+func serve(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Writer) error {
+	var background sync.WaitGroup
+	defer background.Wait()
+	var profiles *profiler
+	if cfg.PprofListenAddress != "" {
+		var err error
+		if profiles, err = listenProfiler(cfg.PprofListenAddress, log); err != nil {
+			return fmt.Errorf("PprofListenAddress: %w", explain(err))
+		}
+		defer profiles.close()
+	}
+	gw, rt, err := build(cfg, log)
+	if err != nil {
+		return err
+	}
+	if rt != nil {
+		defer func() { _ = rt.Discard() }() // of use only if the gateway did not get to run it
+	}
+
+	done := make(chan error, 1)
+	go func() { done <- gw.Run(ctx) }()
+	select {
+	case <-gw.Ready():
+	case err := <-done:
+		if err != nil {
+			err = fmt.Errorf("Customer.ListenAddress: %w", explain(err))
+		}
+		return err
+	}
+	if profiles != nil {
+		background.Go(func() {
+			if err := profiles.serve(); !errors.Is(err, http.ErrServerClosed) {
+				log.Error("pprof has ended, the gateway goes on", "error", err)
+			}
+		})
+	}
+	warnOfOpenDoors(log, rt, profiles)
+	if err := announce(stdout, gw.Addrs()[0], cfg.Customer.HandlePattern, rt, profiles); err != nil {
+		log.Warn("the addresses could not be printed", "error", err)
+	}
+
+	select {
+	case err := <-done:
+		return err // it has ended by itself
+	case <-ctx.Done():
+	}
+	log.Info("stopping", "within", cfg.ShutdownWaitTime)
+	var late <-chan time.Time // never, without a limit
+	if cfg.ShutdownWaitTime > 0 {
+		t := time.NewTimer(cfg.ShutdownWaitTime)
+		defer t.Stop()
+		late = t.C
+	}
+	select {
+	case err := <-done:
+		if err == nil {
+			log.Info("stopped")
+		}
+		return err
+	case <-late:
+		return fmt.Errorf("not stopped in order within %v, what was left is cut off; allow more by ShutdownWaitTime", cfg.ShutdownWaitTime)
+	}
+}
+
+// announce says where everything listens.
+func announce(w io.Writer, clients net.Addr, path string, rt *remote.Router, profiles *profiler) error {
+	lines := []string{"clients ws://" + clients.String() + path}
+	if rt != nil {
+		var ends []string
+		if a := rt.WorkerAddr(); a != nil {
+			ends = append(ends, "worker tcp://"+a.String())
+		}
+		if a := rt.TaskAddr(); a != nil {
+			ends = append(ends, "task tcp://"+a.String())
+		}
+		lines = append(lines, "business "+strings.Join(ends, ", "))
+	}
+	if profiles != nil {
+		lines = append(lines, "profiles http://"+profiles.ln.Addr().String()+"/debug/pprof/")
+	}
+	_, err := io.WriteString(w, strings.Join(lines, "\n")+"\n")
+	return err
+}
+
+// warnOfOpenDoors warns of listeners that ask nobody for a password and are
+// reached from other computers.
+func warnOfOpenDoors(log *slog.Logger, rt *remote.Router, profiles *profiler) {
+	warn := func(key string, a net.Addr, what string) {
+		if t, ok := a.(*net.TCPAddr); ok && !t.IP.IsLoopback() {
+			log.Warn("listening beyond this computer: anyone who reaches this address "+what, "key", key, "addr", a.String())
+		}
+	}
+	if rt != nil {
+		warn("Worker.ListenAddress", rt.WorkerAddr(), "sees what all clients send")
+		warn("Task.ListenAddress", rt.TaskAddr(), "controls all clients")
+	}
+	if profiles != nil {
+		warn("PprofListenAddress", profiles.ln.Addr(), "sees into this process")
+	}
+}
