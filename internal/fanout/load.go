@@ -89,33 +89,38 @@ func pin(from, to int) error {
 	return nil
 }
 
-// server is the gateway's process.
+// server is a process of this program: the gateway or a business process.
 type server struct {
-	cmd      *exec.Cmd
-	ws, task string
+	cmd              *exec.Cmd
+	ws, task, worker string
 }
 
-func startServer(ctx context.Context, c loadConfig) (*server, error) {
-	exe, err := os.Executable()
+func startServer(ctx context.Context, c loadConfig, more ...string) (*server, error) {
+	s, out, err := spawn(ctx, append([]string{"serve", "-ws", "127.0.0.1:0", "-task", "127.0.0.1:0", "-worker", "127.0.0.1:0",
+		"-topics", strconv.Itoa(c.topics), "-loops", strconv.Itoa(c.loops), "-gc", strconv.Itoa(c.gc)}, more...)...)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, exe, "serve", "-ws", "127.0.0.1:0", "-task", "127.0.0.1:0",
-		"-topics", strconv.Itoa(c.topics), "-loops", strconv.Itoa(c.loops), "-gc", strconv.Itoa(c.gc))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	s := &server{cmd: cmd}
-	if _, err := fmt.Fscanf(bufio.NewReader(out), "ready %s %s\n", &s.ws, &s.task); err != nil {
+	if _, err := fmt.Fscanf(out, "ready %s %s %s\n", &s.ws, &s.task, &s.worker); err != nil {
 		s.stop()
 		return nil, fmt.Errorf("the gateway did not start: %w", err)
 	}
 	return s, nil
+}
+
+// spawn starts this program once more and returns what it prints.
+func spawn(ctx context.Context, args ...string) (*server, io.Reader, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, nil, err
+	}
+	cmd := exec.CommandContext(ctx, exe, args...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	return &server{cmd: cmd}, bufio.NewReader(out), cmd.Start()
 }
 
 func (s *server) stop() {

@@ -5,29 +5,29 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"runtime/debug"
 	"strconv"
+	"time"
 
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks"
-	"github.com/sluicegate/sluice/protocol"
+	"github.com/sluicegate/sluice/hooks/remote"
+	"github.com/sluicegate/sluice/protocol/business"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/gnet"
 )
 
 // host subscribes every client to the topics and echoes what clients send.
-type host struct {
-	topics []string
-	task   net.Listener
-}
+type host struct{ topics []string }
 
 func serve(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("serve", flag.ExitOnError)
 	addr := fs.String("ws", "127.0.0.1:6060", "address for clients")
-	task := fs.String("task", "127.0.0.1:6062", "address for Broadcast and TopicPublish commands")
+	worker := fs.String("worker", "127.0.0.1:6061", "address for business processes")
+	task := fs.String("task", "127.0.0.1:6062", "address for their commands")
+	elsewhere := fs.Bool("remote", false, "forward what clients send to a business process, instead of echoing it")
+	inline := fs.Bool("inline", true, "call the handler on the event loops")
 	topics := fs.Int("topics", 1, "topics that every client subscribes to: t, t1, t2 …")
 	loops := fs.Int("loops", 0, "event loops; 0 means one per CPU")
 	gc := fs.Int("gc", 25, "garbage collector's target percentage; 100 is Go's own default")
@@ -38,29 +38,58 @@ func serve(ctx context.Context, args []string) error {
 	// and keeps less memory in reserve.
 	debug.SetGCPercent(*gc)
 
-	h := &host{topics: topicNames(*topics)}
-	var err error
-	if h.task, err = net.Listen("tcp", *task); err != nil {
+	quiet := slog.New(slog.DiscardHandler)
+	rt, err := remote.Listen(remote.Config{
+		Worker: remote.Listener{Addr: *worker}, Task: remote.Listener{Addr: *task},
+		Buffer: 16 << 20, BufferAge: time.Minute, Logger: quiet,
+	})
+	if err != nil {
 		return err
 	}
-	gw, err := gateway.New(gateway.Config{
+	cfg := gateway.Config{
 		Transports: []transport.Transport{gnet.Listen(*addr, gnet.Loops(*loops))},
-		Router:     h,
-		Inline:     true,
-		Hooks:      []any{h},
-		Logger:     slog.New(slog.DiscardHandler),
+		Router:     &host{topics: topicNames(*topics)},
+		Inline:     *inline,
+		Hooks:      []any{rt},
+		Logger:     quiet,
+	}
+	if *elsewhere {
+		cfg.Router = rt
+	}
+	gw, err := gateway.New(cfg)
+	if err != nil {
+		return errors.Join(err, rt.Discard())
+	}
+	go func() {
+		select {
+		case <-gw.Ready():
+			fmt.Println("ready", gw.Addrs()[0], rt.TaskAddr(), rt.WorkerAddr())
+		case <-ctx.Done():
+		}
+	}()
+	return gw.Run(ctx)
+}
+
+// serveBusiness is a business process that echoes.
+func serveBusiness(ctx context.Context, args []string) error {
+	fs := flag.NewFlagSet("business", flag.ExitOnError)
+	worker := fs.String("worker", "127.0.0.1:6061", "the gateway's address for business processes")
+	task := fs.String("task", "127.0.0.1:6062", "the gateway's address for their commands")
+	_ = fs.Parse(args)
+	c, err := business.New(business.Config{
+		Gateways: []business.Gateway{{Worker: *worker, Task: *task}}, Router: &host{},
 	})
 	if err != nil {
 		return err
 	}
 	go func() {
 		select {
-		case <-gw.Ready():
-			fmt.Println("ready", gw.Addrs()[0], h.task.Addr())
+		case <-c.Ready():
+			fmt.Println("ready")
 		case <-ctx.Done():
 		}
 	}()
-	return gw.Run(ctx)
+	return c.Run(ctx)
 }
 
 func topicNames(n int) []string {
@@ -84,51 +113,3 @@ func (h *host) Message(ctx context.Context, bus hooks.Bus, e hooks.MessageEvent)
 }
 
 func (h *host) Close(context.Context, hooks.Bus, hooks.CloseEvent) {}
-
-// Run takes commands, one connection at a time.
-func (h *host) Run(ctx context.Context, bus hooks.Bus) error {
-	defer context.AfterFunc(ctx, func() { _ = h.task.Close() })()
-	for {
-		c, err := h.task.Accept()
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
-		}
-		hangUp := context.AfterFunc(ctx, func() { _ = c.Close() })
-		err = commands(ctx, c, bus)
-		hangUp()
-		_ = c.Close()
-		if !errors.Is(err, io.EOF) && ctx.Err() == nil {
-			fmt.Println("task connection:", err)
-		}
-	}
-}
-
-func commands(ctx context.Context, c net.Conn, bus hooks.Bus) error {
-	r := protocol.NewReader(c, 0, []byte(protocol.DefaultHeartbeat))
-	for {
-		p, err := r.Next()
-		if err != nil {
-			return err
-		}
-		switch p.Cmd {
-		case protocol.Cmd_Broadcast:
-			var m protocol.Broadcast
-			if err = p.Unmarshal(&m); err == nil {
-				err = bus.Broadcast(ctx, m.GetData())
-			}
-		case protocol.Cmd_TopicPublish:
-			var m protocol.TopicPublish
-			if err = p.Unmarshal(&m); err == nil {
-				err = bus.Publish(ctx, m.GetTopics(), m.GetData())
-			}
-		default:
-			err = fmt.Errorf("command %v is not for this program", p.Cmd)
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
