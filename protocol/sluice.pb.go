@@ -13,8 +13,9 @@
 //
 // The gateway closes a connection that sends a packet above its receive limit, one shorter than 4 bytes that is no
 // heartbeat, or a command it does not know on that listener, and one that stays silent, or stuck inside a packet, past
-// the read deadline. A known command whose body does not parse is logged and skipped, and the connection lives on;
-// Register alone answers such a body, with a code. A string field that is not UTF-8 makes its body unparsable.
+// the read deadline. A known command whose body does not parse is logged and skipped, and the connection lives on; only
+// Register, with a code, and Unregister are answered even so. A string field that is not UTF-8 makes its body
+// unparsable.
 //
 // LISTENERS. A gateway has two. On the worker listener it takes Register and Unregister, and pushes events (ConnOpen,
 // ConnClose, Transfer) once a connection is registered. On the task listener it takes every other command. A business
