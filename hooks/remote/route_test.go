@@ -469,7 +469,7 @@ func TestClientsAreForgotten(t *testing.T) {
 					must(t, c.Close())
 				}
 				eventually(t, func() string {
-					if s := h.Gateway.Stats(); s.Events != 2*s.Opened || s.Clients != 0 {
+					if s := h.Stats(); s.Events != 2*s.Opened || s.Clients != 0 {
 						return "the closes were not forwarded"
 					}
 					return ""
