@@ -35,40 +35,44 @@ type Config struct {
 	OpenURL string
 	// CloseURL is told of clients that left. Empty tells nobody.
 	CloseURL string
-	// Timeout bounds one call, from waiting for its turn to the end of the
-	// answer. Zero means 3 seconds.
+	// Timeout bounds one call with all attempts to connect, up to the end of
+	// the answer, and for an open also the wait for its turn. At the end it
+	// bounds how long Run goes on with closes. Zero means 3 seconds.
 	Timeout time.Duration
 	// InFlight bounds the calls that are under way at the same time. Closes
 	// take up a quarter of them at most. Zero means 256.
 	InFlight int
 	// CloseQueue bounds the closes that wait for their turn; those above it
-	// are dropped and counted. Zero means 65,536.
+	// are dropped, counted and, now and then, logged. Zero means 65,536.
 	CloseQueue int
-	// MaxBody bounds the answer of an endpoint, in bytes. Zero means 1 MiB.
+	// MaxBody bounds the answer of the OpenURL, in bytes. Zero means 1 MiB.
 	MaxBody int
-	// Client makes the calls. Nil means one of the Hook's own, which keeps
-	// connections and follows redirects as net/http does: 307 and 308 post
-	// again, 301, 302 and 303 get.
+	// Client makes the calls; it is copied. Nil means one of the Hook's own,
+	// which keeps up to InFlight connections open and follows redirects as
+	// net/http does: 307 and 308 post again, 301, 302 and 303 get.
 	Client *http.Client
 	// Logger gets the log. Nil means slog.Default().
 	Logger *slog.Logger
 }
 
 // A Hook implements hooks.Admitter, hooks.CloseObserver and hooks.Runner; it
-// belongs into gateway.Config.Hooks. All its methods may be called on any
-// goroutine.
+// belongs into gateway.Config.Hooks, of one gateway. All its methods may be
+// called on any goroutine.
 type Hook struct {
 	cfg    Config
 	client *http.Client
 	own    *http.Transport // nil if the client is the host's
 	places chan struct{}   // one token for each call under way
 	stats  counters
-	nag    rate.Sometimes
+
+	started               atomic.Bool
+	nagDropped, nagFailed rate.Sometimes
+	dropped               chan string   // a uniqId for Run to log, sent without blocking
+	wake                  chan struct{} // to the workers, sent without blocking
 
 	mu     sync.Mutex
 	closes []hooks.CloseEvent
 	ended  bool
-	wake   chan struct{} // to the workers, never blocks
 }
 
 var (
@@ -86,8 +90,8 @@ func New(cfg Config) (*Hook, error) {
 		if u == "" {
 			continue
 		}
-		if p, err := url.Parse(u); err != nil || p.Scheme != "http" && p.Scheme != "https" || p.Host == "" {
-			return nil, fmt.Errorf("callback: Config.%s is %q; write it whole, as in http://127.0.0.1:8000/path", name, u)
+		if p, err := url.Parse(u); err != nil || p.Scheme != "http" && p.Scheme != "https" || p.Hostname() == "" {
+			return nil, fmt.Errorf("callback: Config.%s is %q; write it whole, as in http://127.0.0.1:8000/path", name, redacted(u))
 		}
 	}
 	for name, v := range map[string]int64{
@@ -104,20 +108,36 @@ func New(cfg Config) (*Hook, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
+	often := func() rate.Sometimes { return rate.Sometimes{First: 5, Interval: time.Second} }
 	h := &Hook{
-		cfg: cfg, client: cfg.Client, places: make(chan struct{}, cfg.InFlight), wake: make(chan struct{}, 1),
-		nag: rate.Sometimes{First: 5, Interval: time.Second},
+		cfg: cfg, places: make(chan struct{}, cfg.InFlight), wake: make(chan struct{}, 1), dropped: make(chan string, 1),
+		nagDropped: often(), nagFailed: often(),
 	}
-	if h.client == nil {
-		h.own = &http.Transport{
-			Proxy:               http.ProxyFromEnvironment,
-			MaxIdleConnsPerHost: cfg.InFlight,
-			IdleConnTimeout:     90 * time.Second,
-			DisableCompression:  true, // a small answer must not unpack to a large one
-		}
+	if cfg.Client != nil {
+		c := *cfg.Client
+		h.client = &c
+	} else {
+		h.own = ownTransport(cfg.InFlight)
 		h.client = &http.Client{Transport: h.own}
 	}
+	if h.client.Transport == nil {
+		h.client.Transport = http.DefaultTransport
+	}
+	h.client.Transport = watcher{h.client.Transport}
 	return h, nil
+}
+
+// ownTransport returns net/http's default transport with room for inFlight
+// connections.
+func ownTransport(inFlight int) *http.Transport {
+	t := &http.Transport{Proxy: http.ProxyFromEnvironment}
+	if d, ok := http.DefaultTransport.(*http.Transport); ok { // a host may have put another one there
+		t = d.Clone()
+	}
+	t.MaxIdleConns = 0 // no bound besides the next one
+	t.MaxIdleConnsPerHost = inFlight
+	t.DisableCompression = true // a small answer must not unpack to a large one
+	return t
 }
 
 // or gives v a default.
@@ -133,9 +153,9 @@ type Stats struct {
 	// Admitted and Refused count the answers of the OpenURL, Failed opens
 	// that got none or a bad one.
 	Admitted, Refused, Failed int64
-	// Closes counts closes that were posted, ClosesFailed those that could
-	// not be, and ClosesDropped those for which the queue had no room or the
-	// end came too soon.
+	// Closes counts closes that were posted and answered, ClosesFailed those
+	// that were not, for instance as the end cut them off, and ClosesDropped
+	// those not tried: the queue had no room, or the end came too soon.
 	Closes, ClosesFailed, ClosesDropped int64
 }
 

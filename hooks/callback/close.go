@@ -2,6 +2,8 @@ package callback
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"sync"
 	"time"
 
@@ -9,8 +11,8 @@ import (
 	"github.com/sluicegate/sluice/internal/wire"
 )
 
-// Closed has the CloseURL told of a client that left. It never waits. It
-// implements hooks.CloseObserver.
+// Closed has the CloseURL told of a client that left. It never waits, and keeps
+// e.Topics until the endpoint is told. It implements hooks.CloseObserver.
 func (h *Hook) Closed(e hooks.CloseEvent) {
 	if h.cfg.CloseURL == "" {
 		return
@@ -21,14 +23,16 @@ func (h *Hook) Closed(e hooks.CloseEvent) {
 		h.closes = append(h.closes, e)
 	}
 	h.mu.Unlock()
-	if full {
-		h.stats.closesDropped.Add(1)
-		h.nag.Do(func() {
-			h.cfg.Logger.Warn("close callback dropped: too many wait, or the gateway has ended", "uniqId", e.UniqID, "url", h.cfg.CloseURL)
-		})
+	if !full {
+		h.signal()
 		return
 	}
-	h.signal()
+	h.stats.closesDropped.Add(1)
+	// A log may block: Run writes it.
+	select {
+	case h.dropped <- e.UniqID:
+	default:
+	}
 }
 
 func (h *Hook) signal() {
@@ -39,15 +43,21 @@ func (h *Hook) signal() {
 }
 
 // Run posts closes until ctx ends, and then those that wait, as far as the
-// Timeout allows. The gateway calls it; it implements hooks.Runner.
+// Timeout allows; the rest is dropped and counted. The gateway calls it, once;
+// it implements hooks.Runner. The error is that of a second call.
 func (h *Hook) Run(ctx context.Context, _ hooks.Bus) error {
+	if h.started.Swap(true) {
+		return errors.New("callback: Run was called before; make another Hook with New for each gateway")
+	}
 	posting, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
 	var workers sync.WaitGroup
-	for range max(1, h.cfg.InFlight/4) {
-		workers.Go(func() { h.work(ctx, posting) })
+	if h.cfg.CloseURL != "" {
+		for range max(1, h.cfg.InFlight/4) {
+			workers.Go(func() { h.work(ctx, posting) })
+		}
 	}
-	<-ctx.Done()
+	h.logDrops(ctx)
 	late := time.AfterFunc(h.cfg.Timeout, giveUp)
 	defer late.Stop()
 	workers.Wait()
@@ -59,7 +69,7 @@ func (h *Hook) Run(ctx context.Context, _ hooks.Bus) error {
 	h.mu.Unlock()
 	if left > 0 {
 		h.stats.closesDropped.Add(int64(left))
-		h.cfg.Logger.Warn("close callbacks dropped: the gateway has ended", "closes", left, "url", h.cfg.CloseURL)
+		h.cfg.Logger.Warn("close callbacks dropped: the gateway has ended", "closes", left, "url", redacted(h.cfg.CloseURL))
 	}
 	if h.own != nil {
 		h.own.CloseIdleConnections()
@@ -67,11 +77,26 @@ func (h *Hook) Run(ctx context.Context, _ hooks.Bus) error {
 	return nil
 }
 
+// logDrops logs, at a bounded rate, closes that found the queue full, until ctx
+// ends.
+func (h *Hook) logDrops(ctx context.Context) {
+	for {
+		select {
+		case id := <-h.dropped:
+			h.nagDropped.Do(func() {
+				h.cfg.Logger.Warn("close callback dropped: too many wait", "uniqId", id, "url", redacted(h.cfg.CloseURL),
+					"droppedSoFar", h.stats.closesDropped.Load())
+			})
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // work posts closes. When ctx has ended it goes on until none waits.
 func (h *Hook) work(ctx, posting context.Context) {
 	for posting.Err() == nil {
-		e, ok := h.take()
-		if ok {
+		if e, ok := h.take(); ok {
 			h.tell(posting, e)
 			continue
 		}
@@ -101,11 +126,24 @@ func (h *Hook) take() (e hooks.CloseEvent, ok bool) {
 	return e, true
 }
 
-// tell posts one close. Whatever is answered is ignored.
+// tell posts one close. Whatever is answered is ignored. It waits for its place
+// as long as it takes: the queue is bounded, and opens are bounded in time.
 func (h *Hook) tell(ctx context.Context, e hooks.CloseEvent) {
-	if _, _, err := h.post(ctx, h.cfg.CloseURL, wire.Close(e)); err != nil {
+	err := h.place(ctx)
+	if err == nil {
+		defer h.leave()
+		ctx, cancel := context.WithTimeout(ctx, h.cfg.Timeout)
+		defer cancel()
+		err = h.post(ctx, h.cfg.CloseURL, wire.Close(e), func(resp *http.Response) error {
+			drain(resp)
+			return nil
+		})
+	}
+	if err != nil {
 		h.stats.closesFailed.Add(1)
-		h.nag.Do(func() { h.cfg.Logger.Warn("close callback failed", "uniqId", e.UniqID, "error", err) })
+		h.nagFailed.Do(func() {
+			h.cfg.Logger.Warn("close callback failed", "uniqId", e.UniqID, "error", err, "failedSoFar", h.stats.closesFailed.Load())
+		})
 		return
 	}
 	h.stats.closes.Add(1)

@@ -50,9 +50,9 @@ type Customer struct {
 	ReceivePackLimit    int           `default:"2097152" check:"1.." help:"largest message of a client, in bytes"`
 	SendMessageType     int           `default:"1" check:"1..2" help:"how messages are sent, 1: as text, which must be UTF-8; 2: as binary"`
 	CompressionLevel    int           `default:"0" check:"-2..9" help:"compress messages to clients that can inflate: 1 fast to 9 small; 0: off; -1: as 6; -2: as 1"`
-	OnOpenCallbackApi   string        `default:"" check:"url?" help:"ask this URL whether a client may connect; empty: off"`
-	OnCloseCallbackApi  string        `default:"" check:"url?" help:"tell this URL of clients that have left; empty: off"`
-	CallbackApiDeadline time.Duration `default:"3s" check:"1ms.." help:"how long an answer of these URLs may take"`
+	OnOpenCallbackApi   string        `default:"" check:"url?" help:"ask this URL whether a client may connect; empty: off"` //nolint:revive // the name in files
+	OnCloseCallbackApi  string        `default:"" check:"url?" help:"tell this URL of clients that have left; empty: off"`   //nolint:revive // the name in files
+	CallbackApiDeadline time.Duration `default:"3s" check:"1ms.." help:"how long an answer of these URLs may take"`          //nolint:revive // the name in files
 
 	LimitWindowSize            time.Duration `default:"1s" check:"1ms.." help:"window in which the messages of one client are counted"`
 	LimitWindowMaxRequests     int           `default:"0" check:"0.." help:"messages of one client per window, the others are dropped; 0: off"`

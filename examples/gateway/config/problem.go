@@ -83,10 +83,10 @@ const (
 // problem returns a problem of key, whose value comes from s.
 func (s source) problem(key, text string) Problem {
 	p := Problem{File: s.file, Line: s.line, Subject: key, Text: text, rank: s.rank}
-	switch {
-	case s.rank == rankVariable:
+	switch s.rank {
+	case rankVariable:
 		p.Subject = "variable " + s.name
-	case s.rank == rankFlag:
+	case rankFlag:
 		p.Subject = "flag -" + s.name
 	}
 	return p

@@ -114,7 +114,7 @@ func judgeOrigin(s string) error {
 	}
 	name, port, err := net.SplitHostPort(host)
 	if err != nil {
-		name, port = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"), ""
+		name = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 		if (name != host) != strings.Contains(name, ":") {
 			return errors.New(use) // IPv6 stands in brackets, nothing else does
 		}
