@@ -36,6 +36,7 @@ func TestDocumentedBytes(t *testing.T) {
 	want := map[string][]byte{
 		"Register events=7": packet(protocol.Cmd_Register, &protocol.RegisterReq{Events: 7}),
 		"Register reply":    packet(protocol.Cmd_Register, &protocol.RegisterResp{Message: "Success", ConnId: "7f00000117ad7f000001c35065920080"}),
+		"ConnOpen":          packet(protocol.Cmd_ConnOpen, &protocol.ConnOpen{UniqId: id, RawQuery: "room=1", RemoteAddr: "192.0.2.7"}),
 		"Transfer":          packet(protocol.Cmd_Transfer, &protocol.Transfer{UniqId: id, Data: []byte("hi")}),
 		"SingleCast":        packet(protocol.Cmd_SingleCast, &protocol.SingleCast{UniqId: id, Data: []byte("hi")}),
 		"UniqIdCount":       packet(protocol.Cmd_UniqIdCount, nil),

@@ -67,9 +67,10 @@ func TestRedirectToNowhere(t *testing.T) {
 }
 
 // TestConnectionReuse: one call after the other needs one connection, whatever
-// is answered.
+// is answered, and the end closes it.
 func TestConnectionReuse(t *testing.T) {
 	var opened, calls atomic.Int32
+	gone := make(chan bool, 100)
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if calls.Add(1)%2 == 0 {
 			w.WriteHeader(500)
@@ -79,20 +80,29 @@ func TestConnectionReuse(t *testing.T) {
 		yes(w, r)
 	}))
 	s.Config.ConnState = func(_ net.Conn, st http.ConnState) {
-		if st == http.StateNew {
+		switch st {
+		case http.StateNew:
 			opened.Add(1)
+		case http.StateClosed:
+			gone <- true
 		}
 	}
 	s.Start()
 	t.Cleanup(s.Close)
-	h := made(t, callback.Config{OpenURL: s.URL})
-	running(t, h)
+	// Every other Admit is in doubt, so that a close follows.
+	h := made(t, callback.Config{OpenURL: s.URL, CloseURL: s.URL, InFlight: 1})
+	stop := running(t, h)
 	for range 20 {
 		_, _ = h.Admit(t.Context(), event("id"))
 	}
-	if n, o := calls.Load(), opened.Load(); n != 20 || o != 1 {
+	for range 10 {
+		h.Closed(protocolClose("id"))
+	}
+	stop()
+	if n, o := calls.Load(), opened.Load(); n < 30 || o != 1 {
 		t.Errorf("%d calls on %d connections", n, o)
 	}
+	await(t, gone, "the end of the connection")
 }
 
 // TestInFlight: calls are bounded, and those that find no place in time have
@@ -187,18 +197,15 @@ func TestNobodyListens(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			closeURL, told := farewells(t)
-			h := made(t, callback.Config{OpenURL: closedURL(t), CloseURL: closeURL, Timeout: 100 * time.Millisecond, Client: dialing(t, dial)})
+			// A close would not arrive, but be counted.
+			h := made(t, callback.Config{OpenURL: closedURL(t), CloseURL: closedURL(t), Timeout: 100 * time.Millisecond, Client: dialing(t, dial)})
 			stop := running(t, h)
 			if _, err := h.Admit(t.Context(), event("id")); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("got %v", err)
 			}
-			h.Closed(protocolClose("other")) // fails or arrives, but is not the open's
 			stop()
-			for len(told) > 0 {
-				if m := <-told; m.GetUniqId() == "id" {
-					t.Error("a close for a client nobody was asked about")
-				}
+			if s := h.Stats(); s != (callback.Stats{Failed: 1}) {
+				t.Errorf("stats %+v", s)
 			}
 		})
 	}

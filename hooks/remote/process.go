@@ -46,8 +46,10 @@ type process struct {
 	load   int // how often clients are tied to it
 	// sent counts the events that the socket has taken, handled those that
 	// the process says it has handled; receipts is whether it ever said so.
-	sent, handled uint64
-	receipts      bool
+	// before is how many there were when it registered, from which on it
+	// counts.
+	sent, handled, before uint64
+	receipts              bool
 }
 
 func (p *process) wants(k kind) bool { return p.state == active && p.events&k.bit() != 0 }

@@ -2,6 +2,7 @@ package remote_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -181,4 +182,38 @@ func TestRunTwice(t *testing.T) {
 	if err := gw.Run(t.Context()); err == nil || errors.Is(err, t.Context().Err()) {
 		t.Errorf("a second gateway ran it: %v", err)
 	}
+}
+
+// Receipts count from Register on, and what they leave out is in doubt when the
+// process dies.
+func TestReceipts(t *testing.T) {
+	h := start(t, buffered(), gateway.Config{})
+	w, id := h.worker(allEvents)
+	receipt := func(text string) {
+		t.Helper()
+		w.send(peer.Cmd_Unregister, &peer.UnRegisterReq{ConnId: text})
+		w.expect(peer.Cmd_Unregister, new(peer.UnRegisterResp))
+	}
+	a := h.join()
+	w.expectEvents("open " + a.id)
+	receipt("handled:1")
+	w.unregister(id)
+	w.register(allEvents) // and counts from 0
+	for _, text := range []string{"1", "2", "3"} {
+		a.send(text)
+		w.expectEvents(a.id + ":" + text)
+	}
+	receipt("handled:1")
+	receipt("handled:nonsense")
+	receipt("handled:18446744073709551616") // more than there are numbers for
+	if s := h.rt.Stats(); s.InDoubt != 0 || s.Processes != 1 {
+		t.Errorf("%+v", s)
+	}
+	reset(w)
+	eventually(t, func() string {
+		if s := h.rt.Stats(); s.InDoubt != 2 || h.rt.FailedSends() != 2 {
+			return fmt.Sprintf("%+v, want 2 in doubt", s)
+		}
+		return ""
+	})
 }

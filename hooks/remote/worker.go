@@ -133,6 +133,7 @@ func (w *workerConn) register(p protocol.Packet) error {
 		// One that comes back keeps its clients.
 		p := w.proc
 		p.birth, p.connID, p.events, p.state = r.births, resp.ConnId, req.GetEvents(), active
+		p.before = p.sent + uint64(w.events)
 		r.active = append(r.active, w.proc)
 		r.log.Info("business process registered", "connId", resp.ConnId, "remote", w.conn.RemoteAddr().String(), "events", req.GetEvents()&knownEvents)
 		r.release()
@@ -161,7 +162,8 @@ func (w *workerConn) unregister(p protocol.Packet) error {
 	if n, ok := wire.ParseReceipt(req.GetConnId()); ok {
 		if w.proc != nil {
 			w.proc.receipts = true
-			w.proc.handled = min(max(n, w.proc.handled), w.proc.sent)
+			p := w.proc
+			p.handled = min(max(p.before+min(n, p.sent), p.handled), p.sent)
 		}
 	} else if w.proc != nil && w.proc.state == active && w.proc.connID == req.GetConnId() {
 		r.log.Info("business process unregistered", "connId", w.proc.connID)
