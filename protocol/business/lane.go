@@ -278,6 +278,7 @@ func (l *lane) write(conn net.Conn, ended <-chan struct{}) error {
 			}
 			out, packets := l.out, l.packets
 			l.out, l.packets = spare[:0], spares[:0]
+			l.number(packets)
 			if l.room != nil {
 				close(l.room)
 				l.room = nil
@@ -312,16 +313,31 @@ func (l *lane) wrote(out []byte, packets []outgoing, n int, err error) {
 			if err != nil {
 				l.out = append(append([]byte(nil), out[at:]...), l.out...)
 				l.packets = append(append([]outgoing(nil), packets[i:]...), l.packets...)
+				for _, p := range packets[i:] {
+					if p.command && p.question == nil {
+						l.written--
+					}
+				}
 			}
 			return
 		}
 		at += p.size
+		if p.command && p.question == nil {
+			l.c.stats.sent.Add(1)
+		}
+	}
+}
+
+// number counts the commands of a batch and tells its questions how many come
+// before them. It must be done before the batch is written, as answers may be
+// faster than whoever writes.
+func (l *lane) number(packets []outgoing) {
+	for _, p := range packets {
 		switch {
 		case p.question != nil:
 			p.question.before = l.written
 		case p.command:
 			l.written++
-			l.c.stats.sent.Add(1)
 		}
 	}
 }
