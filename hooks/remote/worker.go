@@ -163,7 +163,7 @@ func (w *workerConn) unregister(p protocol.Packet) error {
 		if w.proc != nil {
 			w.proc.receipts = true
 			p := w.proc
-			p.handled = min(max(p.before+min(n, p.sent), p.handled), p.sent)
+			p.handled = max(p.before+min(n, 1<<62), p.handled)
 		}
 	} else if w.proc != nil && w.proc.state == active && w.proc.connID == req.GetConnId() {
 		r.log.Info("business process unregistered", "connId", w.proc.connID)
@@ -300,7 +300,7 @@ func (w *workerConn) depart(cause error) {
 	}
 	var doubt uint64
 	if p.receipts {
-		doubt = p.sent - p.handled
+		doubt = p.sent - min(p.handled, p.sent)
 		r.counts.inDoubt += int64(doubt)
 	}
 	unsent := w.unsentEvents()
