@@ -136,6 +136,7 @@ func ownTransport(inFlight int) *http.Transport {
 	}
 	t.MaxIdleConns = 0 // no bound besides the next one
 	t.MaxIdleConnsPerHost = inFlight
+	t.MaxResponseHeaderBytes = 64 << 10
 	t.DisableCompression = true // a small answer must not unpack to a large one
 	return t
 }

@@ -96,14 +96,18 @@ func (h *Hook) logDrops(ctx context.Context) {
 // work posts closes. When ctx has ended it goes on until none waits.
 func (h *Hook) work(ctx, posting context.Context) {
 	for posting.Err() == nil {
+		// Asked before looking, so that no close from before the end is missed.
+		ended := ctx.Err() != nil
 		if e, ok := h.take(); ok {
 			h.tell(posting, e)
 			continue
 		}
+		if ended {
+			return
+		}
 		select {
 		case <-h.wake:
 		case <-ctx.Done():
-			return
 		}
 	}
 }

@@ -94,8 +94,13 @@ func (h *Hook) once(ctx context.Context, url string, content []byte, read func(*
 	return read(resp)
 }
 
-// drain reads what is left of an answer, up to a limit.
-func drain(resp *http.Response) { _, _ = io.CopyN(io.Discard, resp.Body, drainLimit) }
+// drain reads what is left of an answer, up to a limit. The body of status 101
+// is the bare connection: no context ends its reads, and it is of no more use.
+func drain(resp *http.Response) {
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		_, _ = io.CopyN(io.Discard, resp.Body, drainLimit)
+	}
+}
 
 // A watcher is a RoundTripper that marks errors as unsent.
 type watcher struct{ base http.RoundTripper }
@@ -116,7 +121,7 @@ func (w watcher) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := w.base.RoundTrip(req.WithContext(ctx))
 	if err != nil && !got.Load() {
 		op := (*net.OpError)(nil)
-		if again := errors.As(err, &op) && op.Op == "dial"; again || wanted.Load() {
+		if again := errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect"); again || wanted.Load() {
 			return nil, &unsent{err: err, again: again}
 		}
 	}
