@@ -1,0 +1,35 @@
+// Package conformance tests transports: that they speak RFC 6455 and RFC 7692
+// to the letter, and that a gateway on them keeps its contracts.
+//
+// Every transport of this module passes [Test]; the author of another one calls
+// it from a test of that transport. docs/conformance.md lists the cases.
+package conformance
+
+import (
+	"testing"
+	"time"
+
+	"github.com/sluicegate/sluice/gateway/gatewaytest"
+	"github.com/sluicegate/sluice/transport"
+)
+
+// A Setup is a transport ready to be put into a gateway, and the way to it.
+type Setup struct {
+	// Transports are what the gateway is made with: one, or several that
+	// work together. Clients connect to the first.
+	Transports []transport.Transport
+	// Dial connects to the gateway: what is written to the connection is
+	// what the transport reads, beginning with the handshake.
+	Dial gatewaytest.Dial
+	// Advance moves the transport's clock on, if it has one of its own. Nil
+	// means that its time is the system's.
+	Advance func(time.Duration)
+	// Mounted says that net/http reads the request heads, and answers those
+	// that it cannot read in its own way.
+	Mounted bool
+}
+
+// Test runs every case against the transports that setup makes. It is called
+// for each gateway that a case needs, and may use tb to clean up after it.
+func Test(t *testing.T, setup func(tb testing.TB) Setup) {
+}

@@ -1,0 +1,178 @@
+package gatewaytest
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/sluicegate/sluice/internal/wsclient"
+	"github.com/sluicegate/sluice/transport/websocket"
+)
+
+// A Client is a WebSocket client. It reads only when it is told to, and fails
+// the test if what it was told to do cannot be done.
+type Client struct {
+	g    *Gateway
+	conn *wsclient.Conn
+}
+
+// Connect opens a client: target is the request's path and query, headers are
+// pairs of a name and a value. The test fails if the gateway refuses it.
+func (g *Gateway) Connect(target string, headers ...string) *Client {
+	g.t.Helper()
+	c, err := g.TryConnect(target, headers...)
+	if err != nil {
+		g.t.Fatalf("gatewaytest: connect %s: %v", target, err)
+	}
+	return c
+}
+
+// TryConnect is Connect that returns an error. A handshake that was refused is
+// a [*RefusedError].
+func (g *Gateway) TryConnect(target string, headers ...string) (*Client, error) {
+	g.t.Helper()
+	if len(headers)%2 != 0 {
+		g.t.Fatal("gatewaytest: headers come in pairs of a name and a value")
+	}
+	h := make(http.Header)
+	for i := 0; i < len(headers); i += 2 {
+		h.Add(headers[i], headers[i+1])
+	}
+	raw := g.Dial()
+	conn, err := wsclient.Open(raw, wsclient.Request{Target: target, Header: h})
+	if err != nil {
+		_ = raw.Close()
+		if r := (*wsclient.RefusedError)(nil); errors.As(err, &r) {
+			return nil, &RefusedError{Status: r.Response.StatusCode, Header: r.Response.Header, Body: r.Body}
+		}
+		return nil, err
+	}
+	return &Client{g: g, conn: conn}, nil
+}
+
+// A RefusedError is a gateway's answer to a handshake that it refuses.
+type RefusedError struct {
+	// Status is the HTTP status.
+	Status int
+	// Header and Body are the rest of the answer.
+	Header http.Header
+	Body   string
+}
+
+// Error implements error.
+func (e *RefusedError) Error() string {
+	return "refused: " + http.StatusText(e.Status) + ": " + e.Body
+}
+
+// Dial connects without a handshake and returns the connection, for a test that
+// looks at bytes. It is closed when the test ends.
+func (g *Gateway) Dial() net.Conn {
+	g.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c, err := g.dial(ctx, g.Gateway)
+	if err != nil {
+		g.t.Fatalf("gatewaytest: dial: %v", err)
+	}
+	_ = c.SetDeadline(time.Now().Add(patience))
+	g.t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// ID returns the client's uniqId, once the gateway lists it.
+func (c *Client) ID() string {
+	c.g.t.Helper()
+	var id string
+	c.g.Eventually("the client is listed", func() bool {
+		id = c.g.spy.uniqID(c.conn.LocalAddr().String())
+		return id != ""
+	})
+	return id
+}
+
+// Send sends a text message.
+func (c *Client) Send(text string) {
+	c.g.t.Helper()
+	c.write(websocket.OpText, []byte(text))
+}
+
+// SendBinary sends a binary message.
+func (c *Client) SendBinary(data []byte) {
+	c.g.t.Helper()
+	c.write(websocket.OpBinary, data)
+}
+
+func (c *Client) write(op websocket.Opcode, data []byte) {
+	c.g.t.Helper()
+	if err := c.conn.WriteMessage(op, data); err != nil {
+		c.g.t.Fatalf("gatewaytest: send: %v", err)
+	}
+}
+
+// Read returns the next message, text or binary.
+func (c *Client) Read() string {
+	c.g.t.Helper()
+	_, data, err := c.conn.ReadMessage()
+	if err != nil {
+		c.g.t.Fatalf("gatewaytest: read: %v", err)
+	}
+	return string(data)
+}
+
+// Expect reads messages and fails the test if they are not these.
+func (c *Client) Expect(texts ...string) {
+	c.g.t.Helper()
+	for _, want := range texts {
+		if got := c.Read(); got != want {
+			c.g.t.Fatalf("gatewaytest: got %q, want %q", got, want)
+		}
+	}
+}
+
+// ExpectClose reads up to the close frame, answers it, and fails the test if it
+// has another code (RFC 6455 7.4) or another reason. It returns the messages
+// that came before it.
+func (c *Client) ExpectClose(code int, reason string) (before []string) {
+	c.g.t.Helper()
+	for {
+		_, data, err := c.conn.ReadMessage()
+		if err == nil {
+			before = append(before, string(data))
+			continue
+		}
+		ce := (*wsclient.CloseError)(nil)
+		if !errors.As(err, &ce) || ce.Code != code || ce.Reason != reason {
+			c.g.t.Fatalf("gatewaytest: the connection ended with %v, want close %d %q", err, code, reason)
+		}
+		return before
+	}
+}
+
+// Close leaves: the client sends a close frame with code 1000 and waits for the
+// gateway's. Messages that come meanwhile are not looked at.
+func (c *Client) Close() {
+	c.g.t.Helper()
+	if err := c.conn.WriteClose(websocket.CloseNormal, ""); err != nil {
+		c.g.t.Fatalf("gatewaytest: close: %v", err)
+	}
+	c.ExpectClose(websocket.CloseNormal, "")
+	_ = c.conn.Close()
+}
+
+// Cut ends the connection without a close frame, as a lost network does.
+func (c *Client) Cut() { _ = c.conn.Close() }
+
+// Eventually waits until ok returns true. It is for what changes without a
+// message to wait for; the test fails if it does not come true, saying what.
+func (g *Gateway) Eventually(what string, ok func() bool) {
+	g.t.Helper()
+	deadline := time.Now().Add(patience)
+	for !ok() {
+		if time.Now().After(deadline) {
+			g.t.Fatalf("gatewaytest: it did not come true that %s", what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}

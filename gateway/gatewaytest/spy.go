@@ -1,0 +1,57 @@
+package gatewaytest
+
+import (
+	"context"
+	"sync"
+
+	"github.com/sluicegate/sluice/transport"
+)
+
+// A spy stands between the gateway and its transports and remembers which
+// connection is which client's, so that a test can ask for uniqIds.
+type spy struct {
+	mu    sync.Mutex
+	conns map[string]transport.Conn // by the peer's address
+}
+
+func newSpy() *spy { return &spy{conns: make(map[string]transport.Conn)} }
+
+func (s *spy) wrap(ts []transport.Transport) []transport.Transport {
+	wrapped := make([]transport.Transport, len(ts))
+	for i, t := range ts {
+		wrapped[i] = spied{t, s}
+	}
+	return wrapped
+}
+
+// uniqID returns the id of the client at addr, or "" if it has none yet.
+func (s *spy) uniqID(addr string) string {
+	s.mu.Lock()
+	c := s.conns[addr]
+	s.mu.Unlock()
+	if c == nil {
+		return ""
+	}
+	return c.Value().(interface{ UniqID() string }).UniqID()
+}
+
+type spied struct {
+	transport.Transport
+	spy *spy
+}
+
+func (t spied) Serve(ctx context.Context, o transport.Options, h transport.Handler) error {
+	return t.Transport.Serve(ctx, o, spyHandler{h, t.spy})
+}
+
+type spyHandler struct {
+	transport.Handler
+	spy *spy
+}
+
+func (h spyHandler) Open(c transport.Conn) {
+	h.spy.mu.Lock()
+	h.spy.conns[c.RemoteAddr().String()] = c
+	h.spy.mu.Unlock()
+	h.Handler.Open(c)
+}
