@@ -60,6 +60,9 @@ func (h handler) Handshake(hs transport.Handshake) {
 func (g *Gateway) authenticate(hs transport.Handshake, p *peer) {
 	ctx, cancel := context.WithTimeout(g.handlers, g.cfg.HandshakeTimeout)
 	defer cancel()
+	request := hs.Request().Context()
+	defer context.AfterFunc(request, cancel)()
+	ctx = valuesOf{ctx, request}
 	defer func() {
 		if v := recover(); v != nil {
 			g.log.Error("authenticator panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
@@ -77,6 +80,20 @@ func (g *Gateway) authenticate(hs transport.Handshake, p *peer) {
 		p.inbox.origin.learn(id)
 	}
 	g.accept(hs, p)
+}
+
+// valuesOf is a context with the values of another one: what a host's HTTP
+// middleware knows of a request.
+type valuesOf struct {
+	context.Context
+	request context.Context
+}
+
+func (c valuesOf) Value(key any) any {
+	if v := c.Context.Value(key); v != nil {
+		return v
+	}
+	return c.request.Value(key)
 }
 
 // learn adds what is known of a client; it goes before what was known so far.

@@ -27,7 +27,7 @@ type crowd struct {
 }
 
 func newCrowd(tb testing.TB, n int, cfg gateway.Config) *crowd {
-	c := &crowd{host: harnesses()[0].start(tb, cfg), n: n, complete: make(chan struct{}, 1)}
+	c := &crowd{host: onGnet().start(tb, cfg), n: n, complete: make(chan struct{}, 1)}
 	for range n {
 		conn := c.raw()
 		_ = conn.SetDeadline(time.Time{})

@@ -16,9 +16,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sluicegate/sluice/gateway"
+	"github.com/sluicegate/sluice/gateway/gatewaytest"
 	"github.com/sluicegate/sluice/hooks"
-	"github.com/sluicegate/sluice/transport"
-	"github.com/sluicegate/sluice/transport/gnet"
+	"github.com/sluicegate/sluice/internal/transports"
 	"github.com/sluicegate/sluice/transport/pipe"
 )
 
@@ -33,32 +33,14 @@ func TestMain(m *testing.M) {
 // wait bounds what a test awaits: it is reached only if a promise is broken.
 const wait = 20 * time.Second
 
-// A harness is a transport under test. Another transport is another entry of
-// harnesses.
-type harness struct {
-	name string
-	// make returns a transport and a function that connects to it once it
-	// serves.
-	make func() (transport.Transport, dialFunc)
-}
+// A harness is a transport under test.
+type harness struct{ transports.Case }
 
-type dialFunc = func(context.Context, *gateway.Gateway) (net.Conn, error)
+type dialFunc = gatewaytest.Dial
 
 func dialTCP(ctx context.Context, gw *gateway.Gateway) (net.Conn, error) {
 	var d net.Dialer
 	return d.DialContext(ctx, "tcp", gw.Addrs()[0].String())
-}
-
-func harnesses() []harness {
-	return []harness{
-		{"gnet", func() (transport.Transport, dialFunc) {
-			return gnet.Listen("127.0.0.1:0", gnet.Loops(2)), dialTCP
-		}},
-		{"pipe", func() (transport.Transport, dialFunc) {
-			p := pipe.New(pipe.Loops(2))
-			return p, dialPipe(p)
-		}},
-	}
 }
 
 func dialPipe(p *pipe.Transport) dialFunc {
@@ -67,10 +49,23 @@ func dialPipe(p *pipe.Transport) dialFunc {
 
 // onEach runs f against every transport.
 func onEach(t *testing.T, f func(t *testing.T, h harness)) {
-	for _, h := range harnesses() {
-		t.Run(h.name, func(t *testing.T) { f(t, h) })
+	for _, c := range transports.All() {
+		t.Run(c.Name, func(t *testing.T) { f(t, harness{c}) })
 	}
 }
+
+// on returns the transport of that name.
+func on(name string) harness {
+	for _, c := range transports.All() {
+		if c.Name == name {
+			return harness{c}
+		}
+	}
+	panic("no transport " + name)
+}
+
+func onGnet() harness { return on("gnet") }
+func onPipe() harness { return on("pipe") }
 
 // host is a gateway that runs for the length of a test.
 type host struct {
@@ -83,9 +78,9 @@ type host struct {
 // start runs a gateway on h's transport. The test fails if Run does.
 func (h harness) start(t testing.TB, cfg gateway.Config) *host {
 	t.Helper()
-	tr, dial := h.make()
-	cfg.Transports = []transport.Transport{tr}
-	return run(t, cfg, dial)
+	setup := h.Setup(t)
+	cfg.Transports = setup.Transports
+	return run(t, cfg, setup.Dial)
 }
 
 func run(t testing.TB, cfg gateway.Config, dial dialFunc) *host {

@@ -230,7 +230,7 @@ func TestMiddleware(t *testing.T) {
 		order = append(order, string(e.Data))
 		_ = bus.SingleCast(ctx, e.UniqID, e.Data)
 	}}, note("first"), note("second"))
-	g := harnesses()[1].start(t, gateway.Config{Router: r})
+	g := onPipe().start(t, gateway.Config{Router: r})
 	c := g.connect()
 	c.send("message")
 	c.expect("message")

@@ -137,7 +137,7 @@ func TestNoDescriptorLeft(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("descriptors are counted in /proc")
 	}
-	h := harnesses()[0]
+	h := onGnet()
 	count := func() int {
 		fds, err := os.ReadDir("/proc/self/fd")
 		must(t, err)

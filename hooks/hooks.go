@@ -30,8 +30,10 @@ import (
 // and who it is.
 type Authenticator interface {
 	// Authenticate is called on a goroutine of its own and may block until
-	// ctx ends, which it does at the gateway's handshake time-out. r must
-	// not be changed. A *Refusal is answered as it says, any other error
+	// ctx ends, which it does at the gateway's handshake time-out and, where
+	// the transport can tell, when the client goes away. ctx has the values of
+	// r's context: what the host's HTTP middleware has put there, if the
+	// transport is mounted in an HTTP server. r must not be changed. A *Refusal is answered as it says, any other error
 	// with 403, its text logged and not sent.
 	Authenticate(ctx context.Context, r *http.Request) (Identity, error)
 }

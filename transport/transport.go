@@ -33,7 +33,7 @@ type Transport interface {
 // field; a transport needs to apply no defaults.
 type Options struct {
 	// Path is the only request path that is upgraded; others get a 404.
-	// Empty means any path, for transports mounted in a host's own mux.
+	// Empty means any path, as suits transports mounted in a host's own mux.
 	Path string
 	// Subprotocols are offered in order of preference (RFC 6455 1.9).
 	Subprotocols []string
@@ -43,7 +43,8 @@ type Options struct {
 	// Compression accepts permessage-deflate (RFC 7692) when offered.
 	Compression bool
 
-	// MaxHeader bounds a request's head, in bytes.
+	// MaxHeader bounds a request's head, in bytes, where the transport reads
+	// it itself.
 	MaxHeader int
 	// MaxMessage bounds one message from a client after inflating, in bytes.
 	MaxMessage int
@@ -75,7 +76,9 @@ type Options struct {
 type Handler interface {
 	// Handshake decides about a request that is a valid WebSocket
 	// handshake. It must lead to exactly one call of hs.Accept or hs.Refuse,
-	// at once or later, from any goroutine.
+	// at once or later, from any goroutine. Transports that are mounted in a
+	// host's HTTP server call it on the request's goroutine, before the
+	// connection has a loop.
 	Handshake(hs Handshake)
 	// Open reports that an accepted connection is open.
 	Open(c Conn)
@@ -96,6 +99,45 @@ type Handler interface {
 	// Dropped reports messages that will not reach c, and their bytes.
 	Dropped(c Conn, reason DropReason, messages, bytes int64)
 }
+
+// An Adopter is a Transport that serves connections whose opening handshake was
+// made elsewhere, for instance by an HTTP server.
+type Adopter interface {
+	Transport
+	// Adopt serves conn on one of the transport's loops. The 101 response must
+	// have been sent. It waits until the connection is open, and may be called
+	// on any goroutine but a loop's.
+	//
+	// With an error conn is the caller's still, and untouched: the transport
+	// does not serve now, or cannot serve this kind of connection. Without one
+	// it is the transport's, which reports to u.Handler what becomes of it:
+	// Open, or Abort if it ends before.
+	Adopt(conn net.Conn, u Upgrade) error
+	// CloseAdopted begins to close all connections that were adopted, with
+	// this code and reason. It does not wait, and may be called on any
+	// goroutine.
+	CloseAdopted(code int, reason string)
+}
+
+// An Upgrade is what an opening handshake has led to.
+type Upgrade struct {
+	// Handler is whom the handshake was reported to. It must be the one that
+	// the transport serves.
+	Handler Handler
+	// Value is what Handshake.Accept was given.
+	Value any
+	// RemoteAddr is the peer's address as the handshake had it. Nil means the
+	// connection's own.
+	RemoteAddr net.Addr
+	// Compressed says that permessage-deflate was agreed.
+	Compressed bool
+	// Received is what the peer has sent behind its request. It is not kept.
+	Received []byte
+}
+
+// ErrNotAdopted is returned by Adopter.Adopt for connections that the transport
+// cannot serve, now or ever.
+var ErrNotAdopted = errors.New("transport: the connection cannot be adopted")
 
 // CloseCause says how a connection ended.
 type CloseCause struct {
@@ -124,7 +166,9 @@ const (
 
 // A Handshake is an upgrade request that waits for a decision.
 type Handshake interface {
-	// Request is the request; its body is empty. It must not be changed.
+	// Request is the request; its body is empty. It must not be changed. Its
+	// context has the values that the host's HTTP middleware has put there,
+	// and ends when the client goes away, where the transport can tell.
 	Request() *http.Request
 	// RemoteAddr is the peer's address.
 	RemoteAddr() net.Addr

@@ -48,13 +48,18 @@ func (l *eventLoop) Again() { l.t.again <- l }
 func (l *eventLoop) execute(task engine.Runnable) {
 	l.t.ending.RLock()
 	defer l.t.ending.RUnlock()
-	if !l.t.ended {
+	if !l.t.tearing {
 		_ = l.el.Execute(context.Background(), task)
 	}
 }
 
 // CloseSocket implements loop.Engine.
-func (l *eventLoop) CloseSocket(s loop.Socket) { _ = l.el.Close(s.(engine.Conn)) }
+func (l *eventLoop) CloseSocket(s loop.Socket) {
+	if p, ok := s.(*proxied); ok {
+		s = p.Conn
+	}
+	_ = l.el.Close(s.(engine.Conn))
+}
 
 // Hurry implements loop.Engine.
 func (l *eventLoop) Hurry() {
@@ -113,8 +118,12 @@ type events struct {
 	t *Transport
 }
 
-// OnBoot implements the engine's EventHandler.
+// OnBoot implements the engine's EventHandler. An engine without a listener has
+// no loops yet.
 func (e *events) OnBoot(eng engine.Engine) engine.Action {
+	if e.t.deaf {
+		return engine.None
+	}
 	e.t.mu.Lock()
 	e.t.eng, e.t.booted = eng, true
 	stopping := e.t.stopping.Load()
@@ -131,23 +140,31 @@ func (e *events) OnBoot(eng engine.Engine) engine.Action {
 func (e *events) OnShutdown(engine.Engine) {
 	e.t.ending.Lock()
 	defer e.t.ending.Unlock()
-	e.t.ended = true
+	e.t.tearing = true
 }
 
 // OnOpen implements the engine's EventHandler.
 func (e *events) OnOpen(c engine.Conn) ([]byte, engine.Action) {
-	if c.Fd() >= e.t.cap {
-		// Descriptors are handed out from the lowest, so those below are
-		// taken. The engine would end if accepting failed for want of one.
-		e.t.turnAway()
-		return nil, engine.Close
+	if a, ok := c.Context().(*adoption); ok {
+		return nil, e.adopted(c, a)
 	}
-	l := e.t.loopOf(c.EventLoop())
+	l := e.admit(c)
 	if l == nil {
 		return nil, engine.Close
 	}
 	c.SetContext(l.core.Attach(c))
 	return nil, engine.None
+}
+
+// admit returns the loop of a new connection, or nil to turn it away.
+func (e *events) admit(c engine.Conn) *eventLoop {
+	if c.Fd() >= e.t.cap {
+		// Descriptors are handed out from the lowest, so those below are
+		// taken. The engine would end if accepting failed for want of one.
+		e.t.turnAway()
+		return nil
+	}
+	return e.t.loopOf(c.EventLoop())
 }
 
 // OnTraffic implements the engine's EventHandler.

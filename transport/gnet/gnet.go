@@ -30,10 +30,12 @@ import (
 	"github.com/sluicegate/sluice/transport/websocket"
 )
 
-// A Transport listens on one TCP address. It is made by Listen.
+// A Transport listens on one TCP address, or on none. It is made by Listen or
+// WithoutListener.
 type Transport struct {
 	addr  string
 	loops int
+	deaf  bool // there is no listener
 
 	opts    transport.Options
 	handler transport.Handler
@@ -44,12 +46,16 @@ type Transport struct {
 	all    []*eventLoop
 	booted bool
 	eng    engine.Engine
+	client *engine.Client // the engine, if there is no listener
 	bound  net.Addr
 	hurry  chan struct{}
 	again  chan *eventLoop // loops whose work is not done
 
-	ending sync.RWMutex
-	ended  bool // the engine is being torn down: hand it nothing
+	adopting sync.WaitGroup
+	over     chan struct{} // closed when the engine has ended; guarded by mu
+
+	ending  sync.RWMutex
+	tearing bool // the engine is being torn down: hand it nothing
 
 	turnedAway, warned atomic.Int64 // clients; the second of the last warning
 
@@ -67,7 +73,11 @@ func Loops(n int) Option { return func(t *Transport) { t.loops = n } }
 // "127.0.0.1:6060" or ":6060"; port 0 picks a free one. Nothing happens before
 // Serve.
 func Listen(addr string, opts ...Option) *Transport {
-	t := &Transport{addr: addr, byLoop: make(map[engine.EventLoop]*eventLoop), hurry: make(chan struct{}, 1)}
+	t := &Transport{
+		addr:   addr,
+		byLoop: make(map[engine.EventLoop]*eventLoop),
+		hurry:  make(chan struct{}, 1),
+	}
 	for _, o := range opts {
 		o(t)
 	}
@@ -95,6 +105,9 @@ func (t *Transport) Serve(ctx context.Context, o transport.Options, h transport.
 	ticker.Go(func() { t.tick(ticking) })
 	defer ticker.Wait()
 	defer stopTicking()
+	if t.deaf {
+		return t.runDeaf(ctx)
+	}
 
 	for attempt := 1; ; attempt++ {
 		addr, chosen, err := probe(ctx, t.addr)
@@ -117,7 +130,7 @@ func (t *Transport) Serve(ctx context.Context, o transport.Options, h transport.
 
 // run runs one engine until ctx ends and its connections are closed.
 func (t *Transport) run(ctx context.Context, addr *net.TCPAddr) error {
-	ended := make(chan struct{})
+	ended := t.begin()
 	var stopper sync.WaitGroup
 	stopper.Go(func() {
 		select {
@@ -129,15 +142,11 @@ func (t *Transport) run(ctx context.Context, addr *net.TCPAddr) error {
 	defer stopper.Wait()
 	defer close(ended)
 	t.bound = addr
-	err := engine.Run(&events{t: t}, "tcp://"+engineAddr(addr),
-		engine.WithNumEventLoop(t.loops),
+	err := engine.Run(&events{t: t}, "tcp://"+engineAddr(addr), append(t.engineOptions(),
 		// A listener for each loop: it accepts one connection at a time and
 		// opens it at once, so that the descriptor cap is exact.
 		engine.WithReusePort(true),
-		engine.WithReuseAddr(true),
-		engine.WithTCPNoDelay(engine.TCPNoDelay),
-		engine.WithLoadBalancing(engine.LeastConnections),
-		engine.WithLogger(logger{t.opts.Logger}),
+		engine.WithReuseAddr(true))...,
 	)
 	for _, l := range t.eventLoops() {
 		l.core.Stop()
@@ -148,24 +157,86 @@ func (t *Transport) run(ctx context.Context, addr *net.TCPAddr) error {
 	return nil
 }
 
-// shutDown has the loops close their connections, waits for the peers' answers
-// as long as a close may take, and stops the engine. It gives up when ended is
-// closed.
+func (t *Transport) engineOptions() []engine.Option {
+	return []engine.Option{
+		engine.WithNumEventLoop(t.loops),
+		engine.WithTCPNoDelay(engine.TCPNoDelay),
+		engine.WithLoadBalancing(engine.LeastConnections),
+		engine.WithLogger(logger{t.opts.Logger}),
+	}
+}
+
+// begin returns a channel for the engine's end.
+func (t *Transport) begin() chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.over = make(chan struct{})
+	return t.over
+}
+
+// runDeaf runs an engine without a listener, which is what the engine calls a
+// client.
+func (t *Transport) runDeaf(ctx context.Context) error {
+	defer close(t.begin())
+	client, err := engine.NewClient(&events{t: t}, t.engineOptions()...)
+	if err == nil {
+		t.client = client
+		err = client.Start()
+	}
+	if err != nil {
+		return fmt.Errorf("gnet: %w", err)
+	}
+	t.mu.Lock()
+	t.booted = true
+	t.mu.Unlock()
+	t.opts.Ready(noAddr{})
+	<-ctx.Done()
+	t.closeClients(nil)
+	err = client.Stop()
+	for _, l := range t.eventLoops() {
+		l.core.Stop()
+	}
+	if err != nil {
+		return fmt.Errorf("gnet: %w", err)
+	}
+	return nil
+}
+
+// noAddr is the address of a transport without a listener.
+type noAddr struct{}
+
+func (noAddr) Network() string { return "none" }
+func (noAddr) String() string  { return "no address of its own" }
+
+// shutDown closes the connections and stops the engine. It gives up when ended
+// is closed.
 func (t *Transport) shutDown(ended <-chan struct{}) {
-	if !t.stop() {
+	if !t.closeClients(ended) {
 		return
 	}
+	// The context has ended already: this asks the engine to stop and does
+	// not wait, as Run's return tells.
+	stopped, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = t.eng.Stop(stopped)
+}
+
+// closeClients has the loops close their connections and waits for the peers'
+// answers as long as a close may take, or until ended is closed. It does nothing
+// and returns false if the engine has not booted.
+func (t *Transport) closeClients(ended <-chan struct{}) bool {
+	if !t.stop() {
+		return false
+	}
+	// Those who are on their way to a loop must find it running.
+	t.adopting.Wait()
 	deadline := time.Now().Add(t.opts.CloseTimeout + 500*time.Millisecond)
 	var done sync.WaitGroup
 	for _, l := range t.eventLoops() {
 		done.Go(func() { l.closeAll(deadline, ended) })
 	}
 	done.Wait()
-	// The context has ended already: this asks the engine to stop and does
-	// not wait, as Run's return tells.
-	stopped, cancel := context.WithCancel(context.Background())
-	cancel()
-	_ = t.eng.Stop(stopped)
+	return true
 }
 
 // tick drives the loops' clocks.

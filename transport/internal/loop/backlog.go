@@ -25,11 +25,41 @@ type backlog struct {
 // many small ones are bounded too.
 const frameOverhead = 16
 
+// Sockets that are written on goroutines of their own stall at every write, for
+// a moment. So that this costs no allocation, a loop keeps some backlogs, each
+// with room for at most so many frames.
+const (
+	backlogsKept      = 4096
+	backlogFramesKept = 64
+)
+
+func (l *Loop) newBacklog(handed tally) *backlog {
+	last := len(l.backlogs) - 1
+	if last < 0 {
+		return &backlog{handed: handed}
+	}
+	b := l.backlogs[last]
+	l.backlogs[last] = nil
+	l.backlogs = l.backlogs[:last]
+	b.handed = handed
+	return b
+}
+
+// freeBacklog takes back c's backlog, which is empty.
+func (l *Loop) freeBacklog(c *Conn) {
+	b := c.backlog
+	c.backlog = nil
+	if len(l.backlogs) < backlogsKept && cap(b.frames) <= backlogFramesKept {
+		*b = backlog{frames: b.frames[:0]}
+		l.backlogs = append(l.backlogs, b)
+	}
+}
+
 // stall begins a backlog: the write that was just made did not go through.
 func (c *Conn) stall(handed tally) {
-	c.backlog = &backlog{handed: handed}
-	c.backlog.push(c)
 	l := c.loop
+	c.backlog = l.newBacklog(handed)
+	c.backlog.push(c)
 	if c.is(stalled) {
 		return // it was relieved and has stalled again since the last look
 	}
@@ -72,7 +102,7 @@ func (c *Conn) relieve() {
 		l.written(b.handed)
 		b.handed = tally{}
 		if b.head == len(b.frames) {
-			c.backlog = nil
+			l.freeBacklog(c)
 			c.finish()
 			return
 		}

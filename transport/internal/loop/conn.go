@@ -39,6 +39,7 @@ const (
 	answered                     // the peer's close frame is here: close once flushed
 	stalled                      // is in loop.stalled
 	cut                          // the engine was told to close the socket
+	adopted                      // the opening handshake was made elsewhere
 )
 
 func (c *Conn) is(f flags) bool { return c.flags&f != 0 }

@@ -135,18 +135,24 @@ func (c *Conn) upgrade(value any, answer []byte) {
 		c.cutOff()
 		return
 	}
-	c.value = value
-	c.state = stateOpen
 	if hs.agreed.Deflate {
 		c.flags |= compressed
 	}
+	c.open(value, hs.buf)
+}
+
+// open opens c, which has received b since its request.
+func (c *Conn) open(value any, b []byte) {
+	l := c.loop
+	c.value = value
+	c.state = stateOpen
 	if l.opts.IdleTimeout > 0 {
 		l.wheel.set(c, ticks(l.opts.IdleTimeout))
 	} else {
 		l.wheel.remove(c)
 	}
 	l.tellOpen(c)
-	c.input(hs.buf)
+	c.input(b)
 }
 
 // Request implements transport.Handshake.

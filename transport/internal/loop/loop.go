@@ -88,6 +88,7 @@ type Loop struct {
 	scratch   []byte
 	stalled   []*Conn
 	isStalled atomic.Bool
+	backlogs  []*backlog // empty ones, to be used again
 
 	wheel wheel
 	start time.Time
@@ -206,8 +207,16 @@ func (l *Loop) Unflushed() bool { return l.flushed < len(l.touched) }
 func (l *Loop) CloseAll(code int, reason string) {
 	l.box.enter()
 	defer l.leave()
+	l.closeConns(0, code, reason)
+}
+
+// closeConns begins to close the connections that have all of the flags.
+func (l *Loop) closeConns(which flags, code int, reason string) {
 	// Closing a socket takes its connection off the list.
 	for _, c := range slices.Clone(l.conns) {
+		if c.flags&which != which {
+			continue
+		}
 		if c.state == stateOpen {
 			c.Close(code, reason)
 		} else if c.state != stateClosing && c.state != stateGone {

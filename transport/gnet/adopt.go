@@ -1,0 +1,152 @@
+package gnet
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"reflect"
+	"sync/atomic"
+
+	engine "github.com/panjf2000/gnet/v2"
+
+	"github.com/sluicegate/sluice/transport"
+	"github.com/sluicegate/sluice/transport/internal/loop"
+)
+
+// WithoutListener returns a transport that accepts no clients itself: its loops
+// serve connections that were upgraded elsewhere, see Adopt. A mounted gateway
+// has it for its connections' sake:
+//
+//	loops := gnet.WithoutListener()
+//	mounted := nethttp.New(nethttp.HandOver(loops))
+//	gateway.Config{Transports: []transport.Transport{mounted, loops}}
+func WithoutListener(opts ...Option) *Transport {
+	t := Listen("", opts...)
+	t.deaf = true
+	return t
+}
+
+// An adoption is a connection on its way to a loop. Either the loop claims it,
+// or whoever finds that it will not get there.
+type adoption struct {
+	u       transport.Upgrade
+	claimed atomic.Bool
+}
+
+func (a *adoption) claim() bool { return a.claimed.CompareAndSwap(false, true) }
+
+// Adopt implements transport.Adopter for *net.TCPConn. TLS connections cannot be
+// adopted: the engine reads their sockets, not what they carry.
+func (t *Transport) Adopt(conn net.Conn, u transport.Upgrade) error {
+	if err := adoptable(conn); err != nil {
+		return err
+	}
+	over, ok := t.beginAdoption(u.Handler)
+	if !ok {
+		return fmt.Errorf("%w: this gnet transport does not serve the gateway, or not now", transport.ErrNotAdopted)
+	}
+	defer t.adopting.Done()
+	a := &adoption{u: u}
+	err := t.enroll(conn, a, over)
+	if a.claim() {
+		t.opts.Logger.Warn("a connection was lost between the HTTP server and its loop", "remoteAddr", conn.RemoteAddr().String(), "error", err)
+		_ = conn.Close()
+		u.Handler.Abort(u.Value)
+	}
+	return nil
+}
+
+func adoptable(conn net.Conn) error {
+	if _, ok := conn.(*net.TCPConn); !ok {
+		return fmt.Errorf("%w: %T is not a plain TCP connection", transport.ErrNotAdopted, conn)
+	}
+	// The engine takes the memory of a zone's name for its own when the
+	// connection ends; here it belongs to package net.
+	for _, a := range []net.Addr{conn.LocalAddr(), conn.RemoteAddr()} {
+		if tcp, ok := a.(*net.TCPAddr); !ok || tcp.Zone != "" {
+			return fmt.Errorf("%w: its address %v has a zone", transport.ErrNotAdopted, a)
+		}
+	}
+	return nil
+}
+
+// beginAdoption reports whether the transport serves h. If so, it goes on to
+// serve until adopting.Done is called, or its engine is over.
+func (t *Transport) beginAdoption(h transport.Handler) (over <-chan struct{}, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.booted || t.stopping.Load() || !reflect.ValueOf(h).Comparable() || h != t.handler {
+		return nil, false
+	}
+	t.adopting.Add(1)
+	return t.over, true
+}
+
+// enroll has the engine open conn, and waits until it has.
+func (t *Transport) enroll(conn net.Conn, a *adoption, over <-chan struct{}) error {
+	results, err := t.startEnroll(conn, a)
+	if err != nil {
+		return err
+	}
+	select {
+	case r := <-results:
+		return r.Err
+	case <-over:
+		return transport.ErrStopped
+	}
+}
+
+func (t *Transport) startEnroll(conn net.Conn, a *adoption) (<-chan engine.RegisteredResult, error) {
+	if t.client == nil {
+		return t.eng.Register(engine.NewContext(engine.NewNetConnContext(context.Background(), conn), a))
+	}
+	results := make(chan engine.RegisteredResult, 1)
+	go func() {
+		c, err := t.client.EnrollContext(conn, a)
+		results <- engine.RegisteredResult{Conn: c, Err: err}
+	}()
+	return results, nil
+}
+
+// adopted opens a connection that has come to its loop.
+func (e *events) adopted(c engine.Conn, a *adoption) engine.Action {
+	c.SetContext(nil)
+	c.SetSafeContext(nil)
+	if !a.claim() {
+		return engine.Close
+	}
+	l := e.admit(c)
+	if l == nil {
+		a.u.Handler.Abort(a.u.Value)
+		return engine.Close
+	}
+	conn := l.core.Adopt(e.socket(c, a.u.RemoteAddr), a.u)
+	c.SetContext(conn)
+	conn.Begin(a.u.Received)
+	return engine.None
+}
+
+// socket is c with the address that the HTTP server knows its peer by, which is
+// another one if there is a proxy between them.
+func (e *events) socket(c engine.Conn, addr net.Addr) loop.Socket {
+	if addr == nil || addr.String() == c.RemoteAddr().String() {
+		return c
+	}
+	return &proxied{c, addr}
+}
+
+type proxied struct {
+	engine.Conn
+	addr net.Addr
+}
+
+func (p *proxied) RemoteAddr() net.Addr { return p.addr }
+
+// CloseAdopted implements transport.Adopter.
+func (t *Transport) CloseAdopted(code int, reason string) {
+	for _, l := range t.eventLoops() {
+		l.core.CloseAdopted(code, reason)
+	}
+}
+
+var _ transport.Adopter = (*Transport)(nil)

@@ -1,0 +1,134 @@
+package nethttp
+
+import (
+	"net"
+	"sync"
+	"time"
+
+	"github.com/sluicegate/sluice/transport/internal/loop"
+)
+
+// readSize is the size of a reader's buffer, in bytes. A message that is larger
+// gathers in the decoder.
+const readSize = 4 << 10
+
+// A socket is a connection with its two goroutines: one reads for as long as it
+// lives, the other writes while there is something to write.
+type socket struct {
+	loop *eventLoop
+	core *loop.Conn // guarded by loop.mu
+	conn net.Conn
+	addr net.Addr
+
+	mu      sync.Mutex
+	out     *[]byte // waits for the writer, nil if nothing does
+	taken   int     // bytes that the writer has in hand
+	writing bool
+	closed  bool
+}
+
+// Write implements loop.Socket: it leaves p to the writer. What waits when the
+// writer comes leaves in one write.
+func (s *socket) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return 0, net.ErrClosed
+	}
+	if s.out == nil {
+		s.out = s.loop.t.buffers.Get().(*[]byte)
+	}
+	*s.out = append(*s.out, p...)
+	if !s.writing {
+		s.writing = true
+		s.loop.t.running.Go(s.write)
+	}
+	return len(p), nil
+}
+
+// OutboundBuffered implements loop.Socket.
+func (s *socket) OutboundBuffered() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.out == nil {
+		return s.taken
+	}
+	return len(*s.out) + s.taken
+}
+
+// RemoteAddr implements loop.Socket.
+func (s *socket) RemoteAddr() net.Addr { return s.addr }
+
+// cut ends the connection; the reader closes it, as that may take a while.
+func (s *socket) cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	_ = s.conn.SetReadDeadline(time.Unix(1, 0))
+}
+
+// read hands what arrives to the loop, until the connection ends.
+func (s *socket) read() {
+	buf := make([]byte, readSize)
+	for {
+		n, err := s.conn.Read(buf)
+		if n > 0 {
+			s.loop.mu.Lock()
+			s.core.Input(buf[:n])
+			s.loop.mu.Unlock()
+		}
+		if err != nil {
+			break
+		}
+	}
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	_ = s.conn.Close()
+	s.loop.mu.Lock()
+	defer s.loop.mu.Unlock()
+	s.core.Closed()
+}
+
+// write writes until nothing is left, and says so.
+func (s *socket) write() {
+	for {
+		p := s.take()
+		if p == nil {
+			break
+		}
+		_, err := s.conn.Write(*p)
+		s.loop.t.recycle(p)
+		if err != nil {
+			s.cut() // the reader tells the loop
+			return
+		}
+	}
+	s.loop.mu.Lock()
+	defer s.loop.mu.Unlock()
+	s.core.Drained()
+}
+
+// take returns what waits, or nil, and then the writer is to end.
+func (s *socket) take() *[]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.out
+	if s.out, s.taken = nil, 0; p == nil {
+		s.writing = false
+		return nil
+	}
+	s.taken = len(*p)
+	return p
+}
+
+// bufferKept is the largest write buffer that is used again, in bytes.
+const bufferKept = 128 << 10
+
+// recycle takes back a write buffer.
+func (t *Transport) recycle(p *[]byte) {
+	if cap(*p) <= bufferKept {
+		*p = (*p)[:0]
+		t.buffers.Put(p)
+	}
+}
