@@ -38,11 +38,6 @@ type harness struct{ transports.Case }
 
 type dialFunc = gatewaytest.Dial
 
-func dialTCP(ctx context.Context, gw *gateway.Gateway) (net.Conn, error) {
-	var d net.Dialer
-	return d.DialContext(ctx, "tcp", gw.Addrs()[0].String())
-}
-
 func dialPipe(p *pipe.Transport) dialFunc {
 	return func(ctx context.Context, _ *gateway.Gateway) (net.Conn, error) { return p.Dial(ctx) }
 }

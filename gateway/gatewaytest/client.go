@@ -92,6 +92,13 @@ func (c *Client) ID() string {
 	return id
 }
 
+// Response returns the gateway's answer to the handshake. Its body is empty.
+func (c *Client) Response() *http.Response { return c.conn.Response }
+
+// Hijack returns the connection for a test that looks at bytes. What the client
+// has read ahead is lost; the Client must not be used any more.
+func (c *Client) Hijack() net.Conn { return c.conn.Conn }
+
 // Send sends a text message.
 func (c *Client) Send(text string) {
 	c.g.t.Helper()

@@ -32,8 +32,27 @@ func (s *spy) uniqID(addr string) string {
 	if c == nil {
 		return ""
 	}
-	return c.Value().(interface{ UniqID() string }).UniqID()
+	q := &question{conn: c, answer: make(chan string, 1)}
+	if c.Loop().PostAlways(q) != nil {
+		return ""
+	}
+	return <-q.answer
 }
+
+// A question asks for a client's id on its loop, which is where it is set.
+type question struct {
+	conn   transport.Conn
+	answer chan string
+}
+
+func (q *question) Run(int) (steps int, done bool) {
+	q.answer <- q.conn.Value().(interface{ UniqID() string }).UniqID()
+	return 1, true
+}
+
+func (q *question) Weight() (recipients, bytes int) { return 1, 0 }
+
+func (q *question) Drop() { q.answer <- "" }
 
 type spied struct {
 	transport.Transport

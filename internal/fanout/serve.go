@@ -14,8 +14,6 @@ import (
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/hooks/remote"
 	"github.com/sluicegate/sluice/protocol/business"
-	"github.com/sluicegate/sluice/transport"
-	"github.com/sluicegate/sluice/transport/gnet"
 )
 
 // host subscribes every client to the topics and echoes what clients send.
@@ -30,6 +28,7 @@ func serve(ctx context.Context, args []string) error {
 	inline := fs.Bool("inline", true, "call the handler on the event loops")
 	topics := fs.Int("topics", 1, "topics that every client subscribes to: t, t1, t2 …")
 	loops := fs.Int("loops", 0, "event loops; 0 means one per CPU")
+	via := fs.String("via", "gnet", "how clients are served: gnet, nethttp (goroutines), or handed (an HTTP server that hands them over to gnet)")
 	gc := fs.Int("gc", 25, "garbage collector's target percentage; 100 is Go's own default")
 	_ = fs.Parse(args)
 
@@ -46,8 +45,13 @@ func serve(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	door, err := openDoor(*via, *addr, *loops)
+	if err != nil {
+		return errors.Join(err, rt.Discard())
+	}
+	defer door.close()
 	cfg := gateway.Config{
-		Transports: []transport.Transport{gnet.Listen(*addr, gnet.Loops(*loops))},
+		Transports: door.transports,
 		Router:     &host{topics: topicNames(*topics)},
 		Inline:     *inline,
 		Hooks:      []any{rt},
@@ -63,7 +67,7 @@ func serve(ctx context.Context, args []string) error {
 	go func() {
 		select {
 		case <-gw.Ready():
-			fmt.Println("ready", gw.Addrs()[0], rt.TaskAddr(), rt.WorkerAddr())
+			fmt.Println("ready", door.addr(gw), rt.TaskAddr(), rt.WorkerAddr())
 		case <-ctx.Done():
 		}
 	}()

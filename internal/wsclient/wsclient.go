@@ -106,7 +106,7 @@ func Open(conn net.Conn, r Request) (*Conn, error) {
 // deflate says whether it offered permessage-deflate.
 func ReadAnswer(conn net.Conn, key string, deflate bool) (*Conn, error) {
 	br := bufio.NewReader(conn)
-	resp, err := http.ReadResponse(br, &http.Request{Method: http.MethodGet})
+	resp, err := http.ReadResponse(br, &http.Request{Method: http.MethodGet}) //nolint:bodyclose // conn is its body
 	if err != nil {
 		return nil, err
 	}

@@ -118,21 +118,26 @@ type events struct {
 	t *Transport
 }
 
-// OnBoot implements the engine's EventHandler. An engine without a listener has
-// no loops yet.
+// OnBoot implements the engine's EventHandler. The engine listens now, but has no
+// loops yet.
 func (e *events) OnBoot(eng engine.Engine) engine.Action {
-	if e.t.deaf {
-		return engine.None
-	}
 	e.t.mu.Lock()
-	e.t.eng, e.t.booted = eng, true
-	stopping := e.t.stopping.Load()
-	e.t.mu.Unlock()
-	if stopping {
-		return engine.Shutdown
-	}
-	e.t.opts.Ready(e.t.bound)
+	defer e.t.mu.Unlock()
+	e.t.eng = eng
 	return engine.None
+}
+
+// OnTick implements the engine's EventHandler. It is called once the loops are
+// there, and that is all that it is for.
+func (e *events) OnTick() (time.Duration, engine.Action) {
+	const never = 1 << 62
+	switch fresh, stopping := e.t.boot(); {
+	case stopping:
+		return never, engine.Shutdown
+	case fresh:
+		e.t.opts.Ready(e.t.bound)
+	}
+	return never, engine.None
 }
 
 // OnShutdown implements the engine's EventHandler. What the loops were told

@@ -48,8 +48,11 @@ type Transport struct {
 	eng    engine.Engine
 	client *engine.Client // the engine, if there is no listener
 	bound  net.Addr
-	hurry  chan struct{}
-	again  chan *eventLoop // loops whose work is not done
+	// localIP is the address that connections were adopted at, as they often
+	// have it in common.
+	localIP net.IP
+	hurry   chan struct{}
+	again   chan *eventLoop // loops whose work is not done
 
 	adopting sync.WaitGroup
 	over     chan struct{} // closed when the engine has ended; guarded by mu
@@ -146,7 +149,8 @@ func (t *Transport) run(ctx context.Context, addr *net.TCPAddr) error {
 		// A listener for each loop: it accepts one connection at a time and
 		// opens it at once, so that the descriptor cap is exact.
 		engine.WithReusePort(true),
-		engine.WithReuseAddr(true))...,
+		engine.WithReuseAddr(true),
+		engine.WithTicker(true))...,
 	)
 	for _, l := range t.eventLoops() {
 		l.core.Stop()
@@ -186,9 +190,7 @@ func (t *Transport) runDeaf(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("gnet: %w", err)
 	}
-	t.mu.Lock()
-	t.booted = true
-	t.mu.Unlock()
+	t.boot()
 	t.opts.Ready(noAddr{})
 	<-ctx.Done()
 	t.closeClients(nil)
@@ -281,6 +283,16 @@ func (t *Transport) turnAway() {
 	if t.warned.Swap(second) != second {
 		t.opts.Logger.Warn("clients turned away: the descriptor limit is near", "limit", t.cap, "clients", n)
 	}
+}
+
+// boot notes that the loops run, unless they need not. It reports whether they
+// did not before.
+func (t *Transport) boot() (fresh, stopping bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fresh = !t.booted
+	t.booted = true
+	return fresh, t.stopping.Load()
 }
 
 func (t *Transport) isBooted() bool {

@@ -85,6 +85,7 @@ func (l *eventLoop) stop() {
 // sent already is u.Received.
 func (l *eventLoop) serve(conn net.Conn, u transport.Upgrade) {
 	s := &socket{loop: l, conn: conn, addr: u.RemoteAddr}
+	s.writer = s.write
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {

@@ -141,9 +141,13 @@ func (t *Transport) start(o transport.Options, h transport.Handler) error {
 // It is what http.Server.RegisterOnShutdown needs, and may be called on any
 // goroutine, and again.
 func (t *Transport) Shutdown() {
-	if !t.leave() {
-		return
+	if t.leave() {
+		t.sendAway()
 	}
+}
+
+// sendAway closes the clients that there are.
+func (t *Transport) sendAway() {
 	for _, l := range t.loops {
 		l.core.CloseAdopted(websocket.CloseGoingAway, goingAway)
 	}

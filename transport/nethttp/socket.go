@@ -19,6 +19,9 @@ type socket struct {
 	core *loop.Conn // guarded by loop.mu
 	conn net.Conn
 	addr net.Addr
+	// writer is the method write, as a value so that starting a goroutine
+	// allocates nothing.
+	writer func()
 
 	mu      sync.Mutex
 	out     *[]byte // waits for the writer, nil if nothing does
@@ -41,7 +44,8 @@ func (s *socket) Write(p []byte) (int, error) {
 	*s.out = append(*s.out, p...)
 	if !s.writing {
 		s.writing = true
-		s.loop.t.running.Go(s.write)
+		s.loop.t.running.Add(1)
+		go s.writer()
 	}
 	return len(p), nil
 }
@@ -92,6 +96,7 @@ func (s *socket) read() {
 
 // write writes until nothing is left, and says so.
 func (s *socket) write() {
+	defer s.loop.t.running.Done()
 	for {
 		p := s.take()
 		if p == nil {

@@ -65,7 +65,7 @@ func (t *Transport) ask(hs *handshake) {
 func (t *Transport) await(hs *handshake) decision {
 	timer := time.NewTimer(t.opts.HandshakeTimeout)
 	defer timer.Stop()
-	why := ""
+	var why string
 	select {
 	case d := <-hs.decision:
 		return d
@@ -107,6 +107,11 @@ func (t *Transport) upgrade(w http.ResponseWriter, hs *handshake, agreed *websoc
 	_ = conn.SetDeadline(time.Time{})
 	if !t.handOver(conn, u) {
 		t.loop().serve(conn, u)
+	}
+	select {
+	case <-t.leaving: // meanwhile, and this client was not there to be told
+		t.sendAway()
+	default:
 	}
 }
 
