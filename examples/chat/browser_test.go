@@ -3,53 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
-)
 
-// browser starts a headless Chromium without any window yet.
-func browser(t *testing.T) context.Context {
-	t.Helper()
-	var exe string
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if p, err := exec.LookPath(name); err == nil {
-			exe = p
-			break
-		}
-	}
-	if exe == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("no Chromium here, and CI must run this test: install Debian's package chromium")
-		}
-		t.Skip("SKIPPED: no Chromium here (Debian's package chromium); the page is not tested")
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 55*time.Second)
-	t.Cleanup(cancel)
-	opts := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(exe),
-		chromedp.UserDataDir(t.TempDir()),
-		chromedp.NoSandbox,
-		chromedp.DisableGPU,
-		chromedp.Flag("disable-quic", true),
-		chromedp.Flag("disable-component-update", true),
-		chromedp.WindowSize(1200, 800),
-	)
-	ctx, cancel = chromedp.NewExecAllocator(ctx, opts...)
-	t.Cleanup(cancel)
-	ctx, _ = chromedp.NewContext(ctx, chromedp.WithErrorf(t.Logf))
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatalf("starting %s: %v", exe, err)
-	}
-	// Before the allocator's cancel and the removal of the directory, the
-	// browser is asked to end by itself.
-	t.Cleanup(func() { _ = chromedp.Cancel(ctx) })
-	return ctx
-}
+	"github.com/sluicegate/sluice/internal/browser"
+)
 
 // window is a browser window of its own, which shares nothing with others.
 type window struct {
@@ -156,7 +117,7 @@ func (w window) hears(text string) {
 // TestTwoWindows is an afternoon in the chat.
 func TestTwoWindows(t *testing.T) {
 	s := start(t, anyPort...)
-	b := browser(t)
+	b := browser.Start(t)
 	ann := open(b, t, "ann", s.url)
 	// The same page by another name is another origin.
 	bob := open(b, t, "bob", strings.Replace(s.url, "127.0.0.1", "localhost", 1))

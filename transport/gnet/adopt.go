@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/internal/loop"
+	"github.com/sluicegate/sluice/transport/websocket"
 )
 
 // WithoutListener returns a transport that accepts no clients itself: its loops
@@ -124,22 +125,26 @@ func (t *Transport) startEnroll(conn net.Conn, a *adoption) (<-chan engine.Regis
 	return results, nil
 }
 
-// adopted opens a connection that has come to its loop.
-func (e *events) adopted(c engine.Conn, a *adoption) engine.Action {
+// adopted opens a connection that has come to its loop. If it cannot, the peer,
+// which has been welcomed, is told why.
+func (e *events) adopted(c engine.Conn, a *adoption) ([]byte, engine.Action) {
 	c.SetContext(nil)
 	c.SetSafeContext(nil)
 	if !a.claim() {
-		return engine.Close
+		return nil, engine.Close
 	}
 	l := e.admit(c)
 	if l == nil {
 		a.u.Handler.Abort(a.u.Value)
-		return engine.Close
+		if e.t.stopping.Load() {
+			return websocket.AppendClose(nil, goingAwayCode, goingAwayReason), engine.Close
+		}
+		return websocket.AppendClose(nil, websocket.CloseTryAgainLater, "no descriptors left"), engine.Close
 	}
 	conn := l.core.Adopt(e.socket(c, a.u.RemoteAddr), a.u)
 	c.SetContext(conn)
 	conn.Begin(a.u.Received)
-	return engine.None
+	return nil, engine.None
 }
 
 // socket is c with the address that the HTTP server knows its peer by, which is

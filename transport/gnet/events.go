@@ -151,7 +151,7 @@ func (e *events) OnShutdown(engine.Engine) {
 // OnOpen implements the engine's EventHandler.
 func (e *events) OnOpen(c engine.Conn) ([]byte, engine.Action) {
 	if a, ok := c.Context().(*adoption); ok {
-		return nil, e.adopted(c, a)
+		return e.adopted(c, a)
 	}
 	l := e.admit(c)
 	if l == nil {

@@ -89,7 +89,7 @@ func (l *eventLoop) serve(conn net.Conn, u transport.Upgrade) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		_ = conn.Close()
+		l.t.sayGoodbye(conn)
 		l.t.abort(u.Value)
 		return
 	}

@@ -137,6 +137,13 @@ func (t *Transport) handOver(conn net.Conn, u transport.Upgrade) bool {
 	return err == nil
 }
 
+// sayGoodbye closes a connection that was upgraded just when the gateway stopped.
+func (t *Transport) sayGoodbye(conn net.Conn) {
+	_ = conn.SetWriteDeadline(time.Now().Add(t.opts.CloseTimeout))
+	_, _ = conn.Write(websocket.AppendClose(nil, websocket.CloseGoingAway, goingAway))
+	_ = conn.Close()
+}
+
 // received returns a copy of what the peer has sent behind its request.
 func received(r *bufio.Reader) []byte {
 	b, _ := r.Peek(r.Buffered()) // all of it is there

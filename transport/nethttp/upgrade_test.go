@@ -257,9 +257,7 @@ func TestUndecided(t *testing.T) {
 			}
 			close(release)
 			l.paired(t, "127.0.0.1")
-			if n := m.Stats().Clients; n != 0 {
-				t.Errorf("%d clients", n)
-			}
+			m.Eventually("no client is left", func() bool { return m.Stats().Clients == 0 })
 		})
 	}
 }
