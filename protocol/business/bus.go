@@ -3,6 +3,7 @@ package business
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"time"
 
@@ -25,14 +26,7 @@ func newBus(c *Client, lane int, gates []*gate) *bus { return &bus{c: c, lane: l
 
 // tell sends a command to gateways. One gateway's trouble is not the others'.
 func (b *bus) tell(ctx context.Context, gates []*gate, cmd protocol.Cmd_Number, m proto.Message) error {
-	if len(gates) == 1 {
-		return gates[0].lanes[b.lane].put(ctx, cmd, m, nil)
-	}
-	var err error
-	for _, g := range gates {
-		err = errors.Join(err, g.lanes[b.lane].put(ctx, cmd, m, nil))
-	}
-	return err
+	return each(gates, func(g *gate) error { return g.lanes[b.lane].put(ctx, cmd, m, nil) })
 }
 
 // ask puts a question to gateways and hands what each answers to merge, which
@@ -40,26 +34,29 @@ func (b *bus) tell(ctx context.Context, gates []*gate, cmd protocol.Cmd_Number, 
 func ask[R proto.Message](ctx context.Context, b *bus, gates []*gate, cmd protocol.Cmd_Number,
 	question proto.Message, reply func() R, merge func(R),
 ) error {
-	if len(gates) == 1 {
+	var mu sync.Mutex
+	return each(gates, func(g *gate) error {
 		r := reply()
-		if err := gates[0].lanes[b.lane].ask(ctx, cmd, question, r); err != nil {
+		if err := g.lanes[b.lane].ask(ctx, cmd, question, r); err != nil {
 			return err
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		merge(r)
 		return nil
+	})
+}
+
+// each calls f for every gateway, for all at the same time: those that cannot
+// be reached share one wait, and hold up none of the others.
+func each(gates []*gate, f func(*gate) error) error {
+	if len(gates) == 1 {
+		return f(gates[0])
 	}
-	var mu sync.Mutex
 	var all sync.WaitGroup
 	errs := make([]error, len(gates))
 	for i, g := range gates {
-		all.Go(func() {
-			r := reply()
-			if errs[i] = g.lanes[b.lane].ask(ctx, cmd, question, r); errs[i] == nil {
-				mu.Lock()
-				defer mu.Unlock()
-				merge(r)
-			}
-		})
+		all.Go(func() { errs[i] = f(g) })
 	}
 	all.Wait()
 	return errors.Join(errs...)
@@ -83,7 +80,7 @@ func (b *bus) home(uniqID string) []*gate {
 }
 
 // split calls f for each gateway with those of the ids that are, or may be, its
-// own, as indexes.
+// own, as indexes; for all gateways at the same time.
 func (b *bus) split(uniqIDs []string, f func(gates []*gate, mine []int) error) error {
 	mine := make(map[*gate][]int, len(b.gates))
 	for i, id := range uniqIDs {
@@ -91,13 +88,13 @@ func (b *bus) split(uniqIDs []string, f func(gates []*gate, mine []int) error) e
 			mine[g] = append(mine[g], i)
 		}
 	}
-	var err error
-	for i, g := range b.gates {
+	var owners []*gate
+	for _, g := range b.gates {
 		if len(mine[g]) > 0 {
-			err = errors.Join(err, f(b.gates[i:i+1], mine[g]))
+			owners = append(owners, g)
 		}
 	}
-	return err
+	return each(owners, func(g *gate) error { return f([]*gate{g}, mine[g]) })
 }
 
 // splitIDs is split for commands that need no more than the ids.
@@ -249,9 +246,14 @@ func (b *bus) ForceOfflineByCustomerID(ctx context.Context, customerIDs []string
 }
 
 // ForceOfflineGuest implements hooks.Bus. The wire has whole seconds, of which
-// a part counts as one.
+// a part counts as one, and at most 2^31-1, which is 68 years.
 func (b *bus) ForceOfflineGuest(ctx context.Context, uniqIDs []string, delay time.Duration, data []byte) error {
-	seconds := int32(min(max(0, (delay+time.Second-1)/time.Second), 1<<31-1))
+	// Rounding up by adding would overflow near the longest delay there is.
+	whole := delay / time.Second
+	if delay%time.Second > 0 {
+		whole++
+	}
+	seconds := int32(min(max(0, whole), math.MaxInt32))
 	return b.splitIDs(uniqIDs, func(gates []*gate, mine []string) error {
 		return b.tell(ctx, gates, protocol.Cmd_ForceOfflineGuest, &protocol.ForceOfflineGuest{UniqIds: mine, Delay: seconds, Data: data})
 	})

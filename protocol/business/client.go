@@ -227,6 +227,6 @@ func (c *Client) keepUp(ctx context.Context, level slog.Level, listener, addr st
 			timer.Stop()
 			return
 		}
-		pause = min(2*pause, c.cfg.MaxBackoff)
+		pause += min(pause, c.cfg.MaxBackoff-pause) // twice as long, without overflow
 	}
 }

@@ -92,7 +92,7 @@ func expect(t *testing.T, c *ws.Conn, want string) {
 	}
 }
 
-func eventually(t *testing.T, cond func() bool, what string) {
+func eventually(t testing.TB, cond func() bool, what string) {
 	t.Helper()
 	for deadline := time.Now().Add(wait); !cond(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -3,6 +3,7 @@ package business
 import (
 	"context"
 	"slices"
+	"sync"
 
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/protocol"
@@ -10,10 +11,15 @@ import (
 
 // CheckOnline implements hooks.Bus.
 func (b *bus) CheckOnline(ctx context.Context, uniqIDs []string) ([]string, error) {
+	var mu sync.Mutex // asks run at the same time
 	var all union
 	err := b.splitIDs(uniqIDs, func(gates []*gate, mine []string) error {
 		return ask(ctx, b, gates, protocol.Cmd_CheckOnline, &protocol.CheckOnlineReq{UniqIds: mine},
-			fresh[protocol.CheckOnlineResp], func(r *protocol.CheckOnlineResp) { all.add(r.GetUniqIds()) })
+			fresh[protocol.CheckOnlineResp], func(r *protocol.CheckOnlineResp) {
+				mu.Lock()
+				defer mu.Unlock()
+				all.add(r.GetUniqIds())
+			})
 	})
 	return all.list, err
 }
@@ -126,11 +132,14 @@ func (b *bus) TopicCustomerIDCounts(ctx context.Context, topics []string, every 
 
 // ConnInfo implements hooks.Bus.
 func (b *bus) ConnInfo(ctx context.Context, uniqIDs []string, f hooks.ConnInfoFields) (map[string]hooks.ConnInfo, error) {
+	var mu sync.Mutex // asks run at the same time
 	all := make(map[string]hooks.ConnInfo, len(uniqIDs))
 	err := b.splitIDs(uniqIDs, func(gates []*gate, mine []string) error {
 		return ask(ctx, b, gates, protocol.Cmd_ConnInfo,
 			&protocol.ConnInfoReq{UniqIds: mine, ReqSession: f.Session, ReqCustomerId: f.CustomerID, ReqTopic: f.Topics},
 			fresh[protocol.ConnInfoResp], func(r *protocol.ConnInfoResp) {
+				mu.Lock()
+				defer mu.Unlock()
 				for id, item := range r.GetItems() {
 					i := hooks.ConnInfo{Session: item.GetSession(), CustomerID: item.GetCustomerId(), Topics: item.GetTopics()}
 					if f.UniqID {
