@@ -42,6 +42,24 @@ type queue struct {
 	head   int
 }
 
+// queueKept is how many events a queue may have room for to be used again.
+const queueKept = 64
+
+// next takes the first event off. It gives back the room of those before, as a
+// client that is never idle keeps its queue.
+func (q *queue) next() event {
+	e := q.events[q.head]
+	q.events[q.head] = event{}
+	q.head++
+	switch left := q.events[q.head:]; {
+	case len(left) == 0 && cap(q.events) <= queueKept:
+		q.events, q.head = q.events[:0], 0
+	case q.head >= queueKept && len(left) <= q.head:
+		q.events, q.head = append([]event(nil), left...), 0
+	}
+	return e
+}
+
 func newHandlers(c *Client) *handlers {
 	return &handlers{c: c, slots: make(chan struct{}, c.cfg.Workers), queues: make(map[string]*queue)}
 }
@@ -88,11 +106,7 @@ func (h *handlers) run(uniqID string, q *queue) {
 	bus := newBus(h.c, laneOf(uniqID, h.c.cfg.TaskConns), h.c.gates)
 	h.mu.Lock()
 	for q.head < len(q.events) {
-		e := q.events[q.head]
-		q.events[q.head] = event{}
-		if q.head++; q.head == len(q.events) {
-			q.events, q.head = q.events[:0], 0
-		}
+		e := q.next()
 		h.mu.Unlock()
 		h.handle(bus, e)
 		h.mu.Lock()
