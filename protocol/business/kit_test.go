@@ -3,7 +3,6 @@ package business_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -15,7 +14,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/sluicegate/sluice/hooks"
-	"github.com/sluicegate/sluice/internal/wire"
 	"github.com/sluicegate/sluice/protocol"
 	"github.com/sluicegate/sluice/protocol/business"
 )
@@ -207,27 +205,9 @@ func (g *fake) registered(n int) *fakeConn {
 	return all[len(all)-1].conn
 }
 
-// open, say and leave push events of a client.
+// open pushes the event of a new client.
 func (c *fakeConn) open(id string) {
 	c.send(protocol.Cmd_ConnOpen, &protocol.ConnOpen{UniqId: id})
-}
-
-func (c *fakeConn) say(id, data string) {
-	c.send(protocol.Cmd_Transfer, &protocol.Transfer{UniqId: id, Data: []byte(data)})
-}
-
-func (c *fakeConn) leave(id string) {
-	c.send(protocol.Cmd_ConnClose, &protocol.ConnClose{UniqId: id})
-}
-
-// receipts are the counts of the receipts that came over any connection.
-func (g *fake) receipts() (all []uint64) {
-	for _, p := range g.got(is(protocol.Cmd_Unregister)) {
-		if n, ok := wire.ParseReceipt(as(g.t, p, new(protocol.UnregisterReq)).GetConnId()); ok {
-			all = append(all, n)
-		}
-	}
-	return all
 }
 
 func (g *fake) addr() business.Gateway {
@@ -350,11 +330,7 @@ func waits(t testing.TB, c <-chan error, what string) {
 type wires struct {
 	t    testing.TB
 	made chan net.Conn
-	mu   sync.Mutex
-	down bool
 }
-
-var errDown = errors.New("no wire")
 
 func newWires(t testing.TB) *wires {
 	w := &wires{t: t, made: make(chan net.Conn, 100)}
@@ -372,20 +348,9 @@ func newWires(t testing.TB) *wires {
 }
 
 func (w *wires) dial(context.Context, string, string) (net.Conn, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.down {
-		return nil, errDown
-	}
 	a, b := net.Pipe()
 	w.made <- b
 	return a, nil
-}
-
-func (w *wires) break_(down bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.down = down
 }
 
 // next is the other end of the next connection.

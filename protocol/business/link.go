@@ -97,18 +97,19 @@ func (l *link) serve(ctx context.Context, conn net.Conn) error {
 	rd := protocol.NewReader(conn, l.c.cfg.ReceiveLimit, []byte(l.c.cfg.Heartbeat))
 	reg, err := l.register(conn, rd)
 	if err != nil {
+		_ = conn.Close()
 		return err
 	}
 	l.first.Do(l.c.arrived)
-	ended := make(chan struct{})
+	serving, ended := context.WithCancel(context.Background())
 	var tending sync.WaitGroup
 	tending.Go(func() {
-		if err := l.tend(reg, ended); err != nil {
+		if err := l.tend(serving, reg); err != nil {
 			_ = conn.Close() // it ends the reading
 		}
 	})
 	err = l.read(rd, reg)
-	close(ended)
+	ended()
 	_ = conn.Close()
 	tending.Wait()
 	l.mu.Lock()
@@ -224,8 +225,9 @@ func (l *link) answered(reg *registration) {
 // receiptTime is how long a receipt waits for others to be told with it.
 const receiptTime = 20 * time.Millisecond
 
-// tend sends heartbeats, and receipts for what was handled, one at a time.
-func (l *link) tend(reg *registration, ended <-chan struct{}) error {
+// tend sends heartbeats, and receipts for what was handled, one at a time,
+// until ctx ends.
+func (l *link) tend(ctx context.Context, reg *registration) error {
 	beat := time.NewTicker(l.c.cfg.HeartbeatInterval)
 	defer beat.Stop()
 	heartbeat := protocol.AppendHeartbeat(nil, []byte(l.c.cfg.Heartbeat))
@@ -238,7 +240,7 @@ func (l *link) tend(reg *registration, ended <-chan struct{}) error {
 			dirty, due = nil, time.After(receiptTime)
 		case <-due:
 			due = nil
-			if heard, err = reg.heard, l.receipt(reg); errors.Is(err, errUncertain) {
+			if heard, err = reg.heard, l.receipt(ctx, reg); errors.Is(err, errUncertain) {
 				// Another time.
 				heard, dirty, err = nil, reg.dirty, nil
 				notify(reg.dirty)
@@ -249,7 +251,7 @@ func (l *link) tend(reg *registration, ended <-chan struct{}) error {
 			l.mu.Lock()
 			err = l.write(heartbeat)
 			l.mu.Unlock()
-		case <-ended:
+		case <-ctx.Done():
 			return nil
 		}
 		if err != nil {
@@ -263,10 +265,8 @@ var errUncertain = errors.New("business: commands are under way")
 
 // receipt says how many events were handled, and what their handlers commanded
 // carried out.
-func (l *link) receipt(reg *registration) error {
+func (l *link) receipt(ctx context.Context, reg *registration) error {
 	handled := reg.handled.Load()
-	ctx, cancel := context.WithTimeout(context.Background(), l.c.cfg.Wait)
-	defer cancel()
 	if l.gate.barrier(ctx) != nil {
 		return errUncertain
 	}
