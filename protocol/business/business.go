@@ -35,6 +35,11 @@
 // Commands that were not written to a connection that broke are sent over the
 // next one, in order. Those that were written, and not followed by an answer,
 // may or may not have been carried out; they are not repeated, and counted.
+// A command that is cut off three times while it is written, as one that is
+// larger than the gateway takes is, is dropped, counted and logged.
+//
+// When the client stops, whoever waits gets an error that is
+// [hooks.ErrStopped], as does every later command.
 package business
 
 import (
@@ -196,3 +201,14 @@ func (e *UnreachableError) Error() string {
 
 // Unwrap returns Err.
 func (e *UnreachableError) Unwrap() error { return e.Err }
+
+// stoppedError says that a command came too late. It is a hooks.ErrStopped.
+type stoppedError struct{}
+
+// Error implements error.
+func (stoppedError) Error() string {
+	return "business: the client has stopped, as Run's context has ended"
+}
+
+// Is makes it one of hooks.ErrStopped, whose text is about a gateway.
+func (stoppedError) Is(target error) bool { return target == hooks.ErrStopped }

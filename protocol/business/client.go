@@ -18,8 +18,10 @@ import (
 var _ hooks.Bus = (*Client)(nil)
 
 // A Client is a business process's side of the protocol. It implements
-// hooks.Bus. All its methods may be called on any goroutine. Commands need Run to be running: before it is,
-// they wait as they do for a gateway that is not there.
+// hooks.Bus. All its methods may be called on any goroutine. Commands need Run
+// to be running: before it is, they wait as they do for a gateway that is not
+// there. When Run's context has ended and the Router's calls have returned, they
+// fail with hooks.ErrStopped.
 type Client struct {
 	*bus  // lane 0 of all gateways
 	cfg   Config
@@ -29,7 +31,8 @@ type Client struct {
 
 	events   *handlers
 	handling context.Context // of the Router's calls
-	cancel   context.CancelFunc
+	cancel   context.CancelCauseFunc
+	stopping chan struct{} // closed when Run has no handlers left to wait for
 	dead     chan struct{} // closed when Run gives up what is left
 
 	started atomic.Bool
@@ -44,8 +47,8 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, log: cfg.Logger, dead: make(chan struct{}), ready: make(chan struct{})}
-	c.handling, c.cancel = context.WithCancel(context.Background())
+	c := &Client{cfg: cfg, log: cfg.Logger, stopping: make(chan struct{}), dead: make(chan struct{}), ready: make(chan struct{})}
+	c.handling, c.cancel = context.WithCancelCause(context.Background())
 	c.events = newHandlers(c)
 	for _, addr := range cfg.Gateways {
 		g := newGate(c, addr)
@@ -93,7 +96,7 @@ func (c *Client) Run(ctx context.Context) error {
 	if c.started.Swap(true) {
 		return errors.New("business: Run was called before; make another client with New")
 	}
-	defer c.cancel()
+	defer c.cancel(stoppedError{})
 	linking, unlink := context.WithCancel(context.WithoutCancel(ctx))
 	defer unlink()
 	laning, hangUp := context.WithCancel(context.WithoutCancel(ctx))
@@ -150,6 +153,7 @@ func (c *Client) finish(links *sync.WaitGroup) error {
 		}
 	}
 	late := c.finishHandlers()
+	close(c.stopping)
 	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.StopTimeout)
 	defer cancel()
 	var barriers sync.WaitGroup
@@ -185,7 +189,7 @@ func (c *Client) finishHandlers() error {
 	case <-timer.C:
 	}
 	c.log.Warn("handlers are still running, their contexts are cancelled", "timeout", c.cfg.StopTimeout)
-	c.cancel()
+	c.cancel(stoppedError{})
 	timer.Reset(c.cfg.StopTimeout)
 	select {
 	case <-done:

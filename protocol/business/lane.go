@@ -25,6 +25,10 @@ type question struct {
 	// before is how many commands were written before it, which its answer
 	// shows to be done.
 	before int
+	// patience bounds the whole wait, for a connection and for the answer.
+	patience <-chan time.Time
+	// last is a question of Run's own, which is put when no others are.
+	last bool
 }
 
 func (q *question) finish(err error) {
@@ -34,10 +38,19 @@ func (q *question) finish(err error) {
 
 // outgoing is a packet in a lane's buffer.
 type outgoing struct {
+	cmd      protocol.Cmd_Number // 0 for a heartbeat
 	size     int
 	question *question // nil for what is not answered
-	command  bool      // false for a heartbeat
+	cuts     int       // connections that ended while it was written
 }
+
+// command reports whether it is one that is not answered: it is sent over the
+// next connection if this one ends before it is written.
+func (p outgoing) command() bool { return p.cmd != 0 && p.question == nil }
+
+// maxCuts is how often a command is tried. One that is larger than the gateway
+// takes ends every connection, and would keep all others from being sent.
+const maxCuts = 3
 
 // A lane is one task connection to one gateway, made again when it breaks.
 // Commands reach the gateway in the order in which they are put in.
@@ -53,7 +66,6 @@ type lane struct {
 	asked   []*question // written or waiting, in order
 	written int         // commands written over this connection
 	sure    int         // those of them that an answer shows to be done
-	used    bool
 	closed  bool
 	lastErr error
 	up      chan struct{} // closed while there is a connection
@@ -68,17 +80,21 @@ func newLane(c *Client, g *gate) *lane {
 // put adds a packet. It waits for a connection and for room, within ctx and
 // the client's patience.
 func (l *lane) put(ctx context.Context, cmd protocol.Cmd_Number, m proto.Message, q *question) error {
-	if err := ctx.Err(); err != nil {
-		return err
+	if ctx.Err() != nil {
+		return ended(ctx)
+	}
+	stopping := l.stopping(q)
+	var patience <-chan time.Time
+	if q != nil {
+		patience = q.patience
 	}
 	l.mu.Lock()
-	var patience *time.Timer
 	for {
 		var wait <-chan struct{}
 		switch {
-		case l.closed:
+		case l.closed || closed(stopping):
 			l.mu.Unlock()
-			return hooks.ErrStopped
+			return stoppedError{}
 		case l.conn == nil:
 			wait = l.up
 		case len(l.out) > 0 && len(l.out) >= l.c.cfg.SendQueue:
@@ -92,20 +108,18 @@ func (l *lane) put(ctx context.Context, cmd protocol.Cmd_Number, m proto.Message
 		}
 		l.mu.Unlock()
 		if patience == nil {
-			patience = time.NewTimer(l.c.cfg.Wait)
-			defer patience.Stop()
+			patience = time.After(l.c.cfg.Wait)
 		}
 		select {
 		case <-wait:
+		case <-stopping:
 		case <-ctx.Done():
-			return errors.Join(ctx.Err(), l.trouble())
-		case <-patience.C:
+			return errors.Join(ended(ctx), l.trouble())
+		case <-patience:
 			if err := l.trouble(); err != nil {
 				return err
 			}
 			return fmt.Errorf("business: gateway %s does not take commands fast enough: %w", l.gate.addr.Task, hooks.ErrOverloaded)
-		case <-l.c.dead:
-			return hooks.ErrStopped
 		}
 		l.mu.Lock()
 	}
@@ -115,8 +129,8 @@ func (l *lane) put(ctx context.Context, cmd protocol.Cmd_Number, m proto.Message
 	if err != nil {
 		return err
 	}
-	l.out, l.used = out, true
-	l.packets = append(l.packets, outgoing{size: len(out) - before, question: q, command: true})
+	l.out = out
+	l.packets = append(l.packets, outgoing{cmd: cmd, size: len(out) - before, question: q})
 	if q != nil {
 		l.asked = append(l.asked, q)
 	}
@@ -124,19 +138,52 @@ func (l *lane) put(ctx context.Context, cmd protocol.Cmd_Number, m proto.Message
 	return nil
 }
 
-// ask puts a question and waits for its answer, which is in q.reply then.
+// stopping is closed when q, or a command if it is nil, need not wait any more.
+func (l *lane) stopping(q *question) <-chan struct{} {
+	if q != nil && q.last {
+		return nil
+	}
+	return l.c.stopping
+}
+
+// closed reports whether c is; nil never is.
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// ended returns why ctx has ended.
+func ended(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
+}
+
+// ask puts a question and waits for its answer, which is in reply then.
 func (l *lane) ask(ctx context.Context, cmd protocol.Cmd_Number, m, reply proto.Message) error {
-	q := &question{reply: reply, done: make(chan struct{})}
+	return l.await(ctx, cmd, m, &question{reply: reply})
+}
+
+func (l *lane) await(ctx context.Context, cmd protocol.Cmd_Number, m proto.Message, q *question) error {
+	patience := time.NewTimer(l.c.cfg.Wait)
+	defer patience.Stop()
+	q.done, q.patience = make(chan struct{}), patience.C
 	if err := l.put(ctx, cmd, m, q); err != nil {
 		return err
 	}
-	patience := time.NewTimer(l.c.cfg.Wait)
-	defer patience.Stop()
 	select {
 	case <-q.done:
 		return q.err
+	case <-l.stopping(q):
+		return stoppedError{}
 	case <-ctx.Done():
-		return ctx.Err()
+		return ended(ctx)
 	case <-patience.C:
 		return fmt.Errorf("business: gateway %s has not answered %v within %v", l.gate.addr.Task, cmd, l.c.cfg.Wait)
 	}
@@ -176,14 +223,8 @@ func (l *lane) run(ctx context.Context) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
-	l.c.stats.lost.Add(l.fail(hooks.ErrStopped))
-	lost := int64(0)
-	for _, p := range l.packets {
-		if p.command {
-			lost++
-		}
-	}
-	l.c.stats.lost.Add(lost)
+	unsure := l.fail(stoppedError{})
+	l.c.stats.lost.Add(unsure + int64(len(l.packets))) // commands all, as fail has seen to it
 	l.out, l.packets = nil, nil
 }
 
@@ -199,9 +240,9 @@ func (l *lane) serve(ctx context.Context, conn net.Conn) error {
 	l.first.Do(l.c.arrived)
 
 	written := make(chan error, 1)
-	ended := make(chan struct{})
+	gone := make(chan struct{})
 	go func() {
-		err := l.write(conn, ended)
+		err := l.write(conn, gone)
 		_ = conn.Close() // it ends the reading
 		written <- err
 	}()
@@ -211,23 +252,24 @@ func (l *lane) serve(ctx context.Context, conn net.Conn) error {
 	l.up = make(chan struct{})
 	l.mu.Unlock()
 	_ = conn.Close()
-	close(ended)
+	close(gone)
 	l.signal()
 	if werr := <-written; werr != nil {
 		err = werr
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	// Whoever waits for an answer gets none. What was not written stays.
-	if n := l.fail(fmt.Errorf("business: connection to gateway %s broke before the answer: %w", l.gate.addr.Task, err)); n > 0 {
+	l.mu.Lock()
+	n := l.fail(fmt.Errorf("business: connection to gateway %s broke before the answer: %w", l.gate.addr.Task, err))
+	l.mu.Unlock()
+	if n > 0 {
 		l.c.stats.lost.Add(n)
 		l.c.log.Warn("commands may be lost with their connection", "gateway", l.gate.addr.Task, "commands", n)
 	}
 	return err
 }
 
-// fail ends all questions and takes them off what waits. It returns how many
-// commands were written and not confirmed. The lock is held.
+// fail ends all questions and leaves nothing but commands to wait. It returns
+// how many commands were written and not confirmed. The lock is held.
 func (l *lane) fail(err error) (unsure int64) {
 	for _, q := range l.asked {
 		q.finish(err)
@@ -237,23 +279,32 @@ func (l *lane) fail(err error) (unsure int64) {
 	var out []byte
 	at := 0
 	for _, p := range l.packets {
-		if p.question == nil && p.command {
+		if p.command() {
 			kept = append(kept, p)
 			out = append(out, l.out[at:at+p.size]...)
 		}
 		at += p.size
 	}
 	l.out, l.packets = out, kept
+	l.freed()
 	unsure = int64(l.written - l.sure)
 	l.written, l.sure = 0, 0
 	return unsure
+}
+
+// freed wakes whoever waits for room. The lock is held.
+func (l *lane) freed() {
+	if l.room != nil {
+		close(l.room)
+		l.room = nil
+	}
 }
 
 // keepBuffer is what a lane may hold on to between writes.
 const keepBuffer = 256 << 10
 
 // write sends what is put in until the connection ends.
-func (l *lane) write(conn net.Conn, ended <-chan struct{}) error {
+func (l *lane) write(conn net.Conn, gone <-chan struct{}) error {
 	beat := time.NewTicker(l.c.cfg.HeartbeatInterval)
 	defer beat.Stop()
 	var spare []byte
@@ -267,7 +318,7 @@ func (l *lane) write(conn net.Conn, ended <-chan struct{}) error {
 			l.out = protocol.AppendHeartbeat(l.out, []byte(l.c.cfg.Heartbeat))
 			l.packets = append(l.packets, outgoing{size: len(l.out) - before})
 			l.mu.Unlock()
-		case <-ended:
+		case <-gone:
 			return nil
 		}
 		for {
@@ -279,17 +330,13 @@ func (l *lane) write(conn net.Conn, ended <-chan struct{}) error {
 			out, packets := l.out, l.packets
 			l.out, l.packets = spare[:0], spares[:0]
 			l.number(packets)
-			if l.room != nil {
-				close(l.room)
-				l.room = nil
-			}
+			l.freed()
 			l.mu.Unlock()
 			n, err := 0, conn.SetWriteDeadline(time.Now().Add(l.c.cfg.SendDeadline))
 			if err == nil {
 				n, err = conn.Write(out)
 			}
-			l.wrote(out, packets, n, err)
-			if err != nil {
+			if err := l.wrote(out, packets, n, err); err != nil {
 				return err
 			}
 			spare, spares = nil, nil
@@ -303,29 +350,44 @@ func (l *lane) write(conn net.Conn, ended <-chan struct{}) error {
 
 // wrote notes that n bytes of a batch were written. If writing failed, the
 // rest goes back before what waits: of a packet that was cut short nothing is
-// done.
-func (l *lane) wrote(out []byte, packets []outgoing, n int, err error) {
+// done. The error says what that was.
+func (l *lane) wrote(out []byte, packets []outgoing, n int, err error) error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	at := 0
-	for i, p := range packets {
-		if at+p.size > n {
-			if err != nil {
-				l.out = append(append([]byte(nil), out[at:]...), l.out...)
-				l.packets = append(append([]outgoing(nil), packets[i:]...), l.packets...)
-				for _, p := range packets[i:] {
-					if p.command && p.question == nil {
-						l.written--
-					}
-				}
-			}
-			return
-		}
-		at += p.size
-		if p.command && p.question == nil {
+	at, i := 0, 0
+	for ; i < len(packets) && at+packets[i].size <= n; i++ {
+		at += packets[i].size
+		if packets[i].command() {
 			l.c.stats.sent.Add(1)
 		}
 	}
+	if err == nil || i == len(packets) {
+		l.mu.Unlock()
+		return err
+	}
+	out, packets = out[at:], packets[i:]
+	for _, p := range packets {
+		if p.command() {
+			l.written--
+		}
+	}
+	cut := &packets[0]
+	if cut.cmd != 0 && n > at {
+		cut.cuts++
+		err = fmt.Errorf("business: gateway %s ended the connection within %v of %d bytes: %w", l.gate.addr.Task, cut.cmd, cut.size, err)
+	}
+	dropped := cut.command() && cut.cuts >= maxCuts
+	if dropped {
+		out, packets = out[cut.size:], packets[1:]
+		l.c.stats.dropped.Add(1)
+	}
+	l.out = append(append([]byte(nil), out...), l.out...)
+	l.packets = append(append([]outgoing(nil), packets...), l.packets...)
+	l.mu.Unlock()
+	if dropped { // nobody waits for a command, and a log may block
+		l.c.log.Error("command dropped, as it was cut off each time it was sent; is it larger than the gateway takes?",
+			"gateway", l.gate.addr.Task, "command", cut.cmd.String(), "bytes", cut.size, "attempts", cut.cuts, "error", err)
+	}
+	return err
 }
 
 // number counts the commands of a batch and tells its questions how many come
@@ -336,7 +398,7 @@ func (l *lane) number(packets []outgoing) {
 		switch {
 		case p.question != nil:
 			p.question.before = l.written
-		case p.command:
+		case p.command():
 			l.written++
 		}
 	}
@@ -370,10 +432,10 @@ func (l *lane) read(conn net.Conn) error {
 // barrier returns when everything that was put in has been carried out.
 func (l *lane) barrier(ctx context.Context) error {
 	l.mu.Lock()
-	used := l.used
+	done := len(l.packets) == 0 && l.sure == l.written
 	l.mu.Unlock()
-	if !used {
+	if done {
 		return nil
 	}
-	return l.ask(ctx, protocol.Cmd_CheckOnline, nil, new(protocol.CheckOnlineResp))
+	return l.await(ctx, protocol.Cmd_CheckOnline, nil, &question{reply: new(protocol.CheckOnlineResp), last: true})
 }
