@@ -165,7 +165,8 @@ type ConnInfo struct {
 
 // Errors of a Bus.
 var (
-	// ErrStopped says that the gateway has stopped.
+	// ErrStopped says that the gateway, or the client that speaks to it, has
+	// stopped.
 	ErrStopped = errors.New("sluice: the gateway has stopped")
 	// ErrOverloaded says that an event loop could not keep up, and that the
 	// message was dropped for the clients of that loop. Send less, or allow

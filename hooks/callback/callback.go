@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"sync"
@@ -37,7 +38,8 @@ type Config struct {
 	CloseURL string
 	// Timeout bounds one call with all attempts to connect, up to the end of
 	// the answer, and for an open also the wait for its turn. At the end it
-	// bounds how long Run goes on with closes. Zero means 3 seconds.
+	// bounds how long Run goes on with closes, and then with a Logger that
+	// blocks. Zero means 3 seconds.
 	Timeout time.Duration
 	// InFlight bounds the calls that are under way at the same time. Closes
 	// take up a quarter of them at most. Zero means 256.
@@ -67,7 +69,8 @@ type Hook struct {
 
 	started               atomic.Bool
 	nagDropped, nagFailed rate.Sometimes
-	dropped               chan string   // a uniqId for Run to log, sent without blocking
+	dropped               chan string   // a uniqId for the log, sent without blocking
+	failed                chan failure  // another one, likewise
 	wake                  chan struct{} // to the workers, sent without blocking
 
 	mu     sync.Mutex
@@ -110,7 +113,8 @@ func New(cfg Config) (*Hook, error) {
 	}
 	often := func() rate.Sometimes { return rate.Sometimes{First: 5, Interval: time.Second} }
 	h := &Hook{
-		cfg: cfg, places: make(chan struct{}, cfg.InFlight), wake: make(chan struct{}, 1), dropped: make(chan string, 1),
+		cfg: cfg, places: make(chan struct{}, cfg.InFlight), wake: make(chan struct{}, 1),
+		dropped: make(chan string, 1), failed: make(chan failure, 1),
 		nagDropped: often(), nagFailed: often(),
 	}
 	if cfg.Client != nil {
@@ -127,18 +131,19 @@ func New(cfg Config) (*Hook, error) {
 	return h, nil
 }
 
-// ownTransport returns net/http's default transport with room for inFlight
-// connections.
+// ownTransport returns a transport with room for inFlight connections. It is
+// not made of net/http's default one, which is anybody's to change.
 func ownTransport(inFlight int) *http.Transport {
-	t := &http.Transport{Proxy: http.ProxyFromEnvironment}
-	if d, ok := http.DefaultTransport.(*http.Transport); ok { // a host may have put another one there
-		t = d.Clone()
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    10 * time.Second,
+		ForceAttemptHTTP2:      true,
+		MaxIdleConnsPerHost:    inFlight, // and no other bound
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		DisableCompression:     true, // a small answer must not unpack to a large one
 	}
-	t.MaxIdleConns = 0 // no bound besides the next one
-	t.MaxIdleConnsPerHost = inFlight
-	t.MaxResponseHeaderBytes = 64 << 10
-	t.DisableCompression = true // a small answer must not unpack to a large one
-	return t
 }
 
 // or gives v a default.

@@ -28,7 +28,7 @@ func (h *Hook) Closed(e hooks.CloseEvent) {
 		return
 	}
 	h.stats.closesDropped.Add(1)
-	// A log may block: Run writes it.
+	// A log may block: a goroutine of Run's writes it.
 	select {
 	case h.dropped <- e.UniqID:
 	default:
@@ -57,7 +57,12 @@ func (h *Hook) Run(ctx context.Context, _ hooks.Bus) error {
 			workers.Go(func() { h.work(ctx, posting) })
 		}
 	}
-	h.logDrops(ctx)
+	last, logged := make(chan int, 1), make(chan struct{})
+	go func() {
+		h.log(last)
+		close(logged)
+	}()
+	<-ctx.Done()
 	late := time.AfterFunc(h.cfg.Timeout, giveUp)
 	defer late.Stop()
 	workers.Wait()
@@ -67,30 +72,72 @@ func (h *Hook) Run(ctx context.Context, _ hooks.Bus) error {
 	left := len(h.closes)
 	h.closes = nil
 	h.mu.Unlock()
-	if left > 0 {
-		h.stats.closesDropped.Add(int64(left))
-		h.cfg.Logger.Warn("close callbacks dropped: the gateway has ended", "closes", left, "url", redacted(h.cfg.CloseURL))
-	}
+	h.stats.closesDropped.Add(int64(left))
 	if h.own != nil {
 		h.own.CloseIdleConnections()
+	}
+	last <- left
+	patience := time.NewTimer(h.cfg.Timeout)
+	defer patience.Stop()
+	select {
+	case <-logged:
+	case <-patience.C: // the log blocks, and its goroutine is left behind
 	}
 	return nil
 }
 
-// logDrops logs, at a bounded rate, closes that found the queue full, until ctx
-// ends.
-func (h *Hook) logDrops(ctx context.Context) {
+// failure is a close that could not be posted.
+type failure struct {
+	uniqID string
+	err    error
+}
+
+// log writes the log until it is told how many closes were left at the end. It
+// does so alone: if the Logger blocks, nothing else does.
+func (h *Hook) log(last <-chan int) {
 	for {
 		select {
 		case id := <-h.dropped:
-			h.nagDropped.Do(func() {
-				h.cfg.Logger.Warn("close callback dropped: too many wait", "uniqId", id, "url", redacted(h.cfg.CloseURL),
-					"droppedSoFar", h.stats.closesDropped.Load())
-			})
-		case <-ctx.Done():
+			h.logDropped(id)
+		case f := <-h.failed:
+			h.logFailed(f)
+		case left := <-last:
+			h.logLast(left)
 			return
 		}
 	}
+}
+
+func (h *Hook) logLast(left int) {
+	for {
+		select {
+		case id := <-h.dropped:
+			h.logDropped(id)
+			continue
+		case f := <-h.failed:
+			h.logFailed(f)
+			continue
+		default:
+		}
+		if left > 0 {
+			h.cfg.Logger.Warn("close callbacks dropped: the gateway has ended", "closes", left, "url", redacted(h.cfg.CloseURL))
+		}
+		return
+	}
+}
+
+// logDropped and logFailed keep to a rate.
+func (h *Hook) logDropped(uniqID string) {
+	h.nagDropped.Do(func() {
+		h.cfg.Logger.Warn("close callback dropped: too many wait", "uniqId", uniqID, "url", redacted(h.cfg.CloseURL),
+			"droppedSoFar", h.stats.closesDropped.Load())
+	})
+}
+
+func (h *Hook) logFailed(f failure) {
+	h.nagFailed.Do(func() {
+		h.cfg.Logger.Warn("close callback failed", "uniqId", f.uniqID, "error", f.err, "failedSoFar", h.stats.closesFailed.Load())
+	})
 }
 
 // work posts closes. When ctx has ended it goes on until none waits.
@@ -145,9 +192,10 @@ func (h *Hook) tell(ctx context.Context, e hooks.CloseEvent) {
 	}
 	if err != nil {
 		h.stats.closesFailed.Add(1)
-		h.nagFailed.Do(func() {
-			h.cfg.Logger.Warn("close callback failed", "uniqId", e.UniqID, "error", err, "failedSoFar", h.stats.closesFailed.Load())
-		})
+		select {
+		case h.failed <- failure{e.UniqID, err}:
+		default:
+		}
 		return
 	}
 	h.stats.closes.Add(1)
