@@ -19,6 +19,9 @@ type verdict struct {
 	origin *origin
 	data   [][]byte
 	err    error
+	// admitted is how many Admitters said yes. They are asked in turn: it is
+	// so many of the first.
+	admitted int
 }
 
 // ask has the Admitters decide about a client on a goroutine of their own.
@@ -63,6 +66,7 @@ func (g *Gateway) askAll(ctx context.Context, e hooks.OpenEvent, v *verdict) (da
 			return data, err
 		}
 		v.origin.learn(answer.Identity)
+		v.admitted++
 	}
 	return data, nil
 }
@@ -86,6 +90,7 @@ func (v *verdict) Run(int) (steps int, done bool) {
 			v.conn.Send(v.g.encode(data))
 		}
 		v.conn.Close(code, reason)
+		v.Drop()
 	}
 	return 1 + len(v.data), true
 }
@@ -110,15 +115,18 @@ func (v *verdict) Weight() (recipients, bytes int) {
 	return 1, bytes
 }
 
-// Drop implements transport.Task: the client is gone. Whoever admitted it must
-// hear of that.
+// Drop implements transport.Task: the client is gone, or not let in. Whoever
+// admitted it must hear of that.
 func (v *verdict) Drop() {
-	if v.err == nil {
-		id := v.origin.identity
-		v.g.observeClose(hooks.CloseEvent{
-			UniqID: v.origin.event.UniqID, CustomerID: id.CustomerID, Session: id.Session, Topics: id.Topics,
-		})
+	if v.admitted > 0 {
+		v.g.observeClose(v.origin.closeEvent(), v.admitted)
 	}
+}
+
+// closeEvent tells of a client that was never listed.
+func (o *origin) closeEvent() hooks.CloseEvent {
+	id := o.identity
+	return hooks.CloseEvent{UniqID: o.event.UniqID, CustomerID: id.CustomerID, Session: id.Session, Topics: id.Topics}
 }
 
 // keep holds what a client sends before it is admitted.
@@ -142,17 +150,22 @@ func (g *Gateway) leave(p *peer) {
 	p.inbox.events = nil
 }
 
-// observeClose tells the CloseObservers.
-func (g *Gateway) observeClose(e hooks.CloseEvent) {
-	if len(g.hooks.closes) == 0 {
-		return
+// observeClose tells the CloseObservers of a client that the first of the
+// Admitters, so many, have admitted: all but those who did not themselves.
+func (g *Gateway) observeClose(e hooks.CloseEvent, admitted int) {
+	for _, o := range g.hooks.closes {
+		if o.admitter < admitted {
+			g.tellClosed(o, e)
+		}
 	}
+}
+
+// tellClosed keeps an observer's panic from the others.
+func (g *Gateway) tellClosed(o hooks.CloseObserver, e hooks.CloseEvent) {
 	defer func() {
 		if r := recover(); r != nil {
 			g.log.Error("close observer panicked", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 		}
 	}()
-	for _, o := range g.hooks.closes {
-		o.Closed(e)
-	}
+	o.Closed(e)
 }

@@ -164,8 +164,11 @@ func (g *Gateway) enter(c transport.Conn, p *peer, welcome [][]byte) {
 		UniqID: begin.event.UniqID, CustomerID: begin.identity.CustomerID,
 		Session: begin.identity.Session, Topics: begin.identity.Topics, Conn: c,
 	}); err != nil {
-		g.log.Error("a client cannot be listed", "error", err)
+		g.log.Error("a client cannot be listed", "uniqId", begin.event.UniqID, "error", err)
+		// It ends as one that is not let in does, whose id is not lost.
+		p.inbox, p.pending, begin.cancel = box, true, func() {}
 		c.Close(websocket.CloseInternalError, "internal error")
+		g.observeClose(begin.closeEvent(), len(g.hooks.admitters))
 		return
 	}
 	if c.Compressed() {
@@ -243,7 +246,7 @@ func (h handler) Close(c transport.Conn, cause transport.CloseCause) {
 		return
 	}
 	if p.UniqID() == "" {
-		return // it could not be listed
+		return // the registry panicked
 	}
 	info, listed := g.reg.Remove(&p.Client)
 	if !listed {
@@ -255,7 +258,7 @@ func (h handler) Close(c transport.Conn, cause transport.CloseCause) {
 	}
 	g.stats.closed.Add(1)
 	g.stats.events.Add(1)
-	g.observeClose(closeEvent(p, info))
+	g.observeClose(closeEvent(p, info), len(g.hooks.admitters))
 	g.log.Debug("client closed", "uniqId", p.UniqID(), "code", cause.Code, "reason", cause.Reason, "remote", cause.Remote)
 	if g.cfg.Inline {
 		g.cfg.Router.Close(g.inline, g, closeEvent(p, info))

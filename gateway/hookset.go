@@ -13,10 +13,17 @@ type hookSet struct {
 	admitters      []hooks.Admitter
 	shapers        []hooks.HandshakeShaper
 	drops          []hooks.DropObserver
-	closes         []hooks.CloseObserver
+	closes         []closeObserver
 	runners        []hooks.Runner
 	forwarders     []hooks.Forwarder
 	nodes          []hooks.NodeNamer
+}
+
+// closeObserver is a CloseObserver and, if it is an Admitter too, its place
+// among those.
+type closeObserver struct {
+	hooks.CloseObserver
+	admitter int // -1 if it is none
 }
 
 func sortHooks(router hooks.Router, all []any) (s hookSet, err error) {
@@ -46,7 +53,14 @@ func (s *hookSet) add(h any) bool {
 	found = take(&s.admitters, h) || found
 	found = take(&s.shapers, h) || found
 	found = take(&s.drops, h) || found
-	found = take(&s.closes, h) || found
+	if o, ok := h.(hooks.CloseObserver); ok {
+		found = true
+		at := -1
+		if _, ok := h.(hooks.Admitter); ok {
+			at = len(s.admitters) - 1
+		}
+		s.closes = append(s.closes, closeObserver{o, at})
+	}
 	found = take(&s.runners, h) || found
 	found = take(&s.forwarders, h) || found
 	return take(&s.nodes, h) || found

@@ -87,10 +87,12 @@ func (d *Disconnect) Error() string {
 
 // A CloseObserver is told of each client that is gone, like the Router's Close.
 type CloseObserver interface {
-	// Closed is called once for each client that was admitted, also for one
-	// that left before it could be listed and that the Router therefore
-	// never saw. It is called on a loop, or on a goroutine of the gateway's,
-	// and must not block.
+	// Closed is called once for each client that was admitted: by the
+	// observer itself if it is an Admitter, else by any Admitter, if there
+	// are any. The Router may never have seen the client, as a later
+	// Admitter refused it, it left before it could be listed, or listing it
+	// failed. Closed is called on a loop, or on a goroutine of the
+	// gateway's, and must not block.
 	Closed(e CloseEvent)
 }
 
