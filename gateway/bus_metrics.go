@@ -2,14 +2,13 @@ package gateway
 
 import (
 	"context"
-	"time"
 
 	"github.com/sluicegate/sluice/hooks"
 )
 
 // Metrics implements hooks.Bus.
 func (g *Gateway) Metrics(context.Context) (map[hooks.MetricItem]hooks.Metric, error) {
-	all := g.rates.metrics(time.Now(), g.metricCounts())
+	all := g.rates.metrics(g.cfg.Clock.Now(), g.metricCounts())
 	if g.cfg.Metrics == nil {
 		return all, nil
 	}

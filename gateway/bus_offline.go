@@ -67,11 +67,14 @@ const maxGuests = 1 << 16
 // guestTimers are the ForceOfflineGuest commands that wait for their time.
 type guestTimers struct {
 	mu      sync.Mutex
-	timers  map[*time.Timer]struct{}
+	timers  map[*guestTimer]struct{}
 	clients int
 	stopped bool
 	firing  sync.WaitGroup
 }
+
+// guestTimer is one command.
+type guestTimer struct{ stop func() bool }
 
 // ForceOfflineGuest implements hooks.Bus.
 func (g *Gateway) ForceOfflineGuest(ctx context.Context, uniqIDs []string, delay time.Duration, data []byte) error {
@@ -83,7 +86,7 @@ func (g *Gateway) ForceOfflineGuest(ctx context.Context, uniqIDs []string, delay
 		return nil
 	}
 	data = append([]byte(nil), data...)
-	return g.guests.after(delay, len(clients), func() {
+	return g.guests.after(g.cfg.Clock, delay, len(clients), func() {
 		// The command was taken long ago; nobody is left to be told.
 		_ = g.forceOfflineGuests(g.handlers, clients, data)
 	})
@@ -96,7 +99,7 @@ func (g *Gateway) forceOfflineGuests(ctx context.Context, clients []*registry.Cl
 }
 
 // after calls f after delay, unless stop comes first.
-func (t *guestTimers) after(delay time.Duration, clients int, f func()) error {
+func (t *guestTimers) after(c hooks.Clock, delay time.Duration, clients int, f func()) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.stopped {
@@ -106,11 +109,11 @@ func (t *guestTimers) after(delay time.Duration, clients int, f func()) error {
 		return hooks.ErrOverloaded
 	}
 	if t.timers == nil {
-		t.timers = make(map[*time.Timer]struct{})
+		t.timers = make(map[*guestTimer]struct{})
 	}
 	t.clients += clients
-	var timer *time.Timer
-	timer = time.AfterFunc(delay, func() {
+	timer := new(guestTimer)
+	timer.stop = c.AfterFunc(delay, func() {
 		t.mu.Lock()
 		if t.stopped {
 			t.mu.Unlock()
@@ -132,7 +135,7 @@ func (t *guestTimers) stop() {
 	t.mu.Lock()
 	t.stopped = true
 	for timer := range t.timers {
-		timer.Stop()
+		timer.stop()
 	}
 	t.timers = nil
 	t.mu.Unlock()

@@ -108,6 +108,12 @@ type Config struct {
 	// Metrics are the items that the Metrics command answers with. Nil means
 	// all of them, an empty list none.
 	Metrics []hooks.MetricItem
+	// Clock is the time that the gateway goes by: in uniqIds and rates, for
+	// delayed commands, and for the time that Authenticators have. Transports
+	// keep the time of their connections; OverloadWait and StopTimeout, which
+	// guard against code that hangs, are the system's time. Nil means the
+	// system's clock.
+	Clock hooks.Clock
 	// Logger gets the gateway's log. Nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -157,6 +163,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Registry == nil {
 		c.Registry = registry.NewMemory()
+	}
+	if c.Clock == nil {
+		c.Clock = systemClock{}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

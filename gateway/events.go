@@ -58,7 +58,7 @@ func (h handler) Handshake(hs transport.Handshake) {
 // authenticate asks the Authenticators in turn; what a later one knows goes
 // before what an earlier one does.
 func (g *Gateway) authenticate(hs transport.Handshake, p *peer) {
-	ctx, cancel := context.WithTimeout(g.handlers, g.cfg.HandshakeTimeout)
+	ctx, cancel := g.withTimeout(g.handlers, g.cfg.HandshakeTimeout)
 	defer cancel()
 	request := hs.Request().Context()
 	defer context.AfterFunc(request, cancel)()

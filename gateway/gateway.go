@@ -26,9 +26,9 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/probe"
 	"github.com/sluicegate/sluice/protocol"
 	"github.com/sluicegate/sluice/registry"
 	"github.com/sluicegate/sluice/transport/websocket"
@@ -89,8 +89,8 @@ func New(cfg Config) (*Gateway, error) {
 			return nil, fmt.Errorf("gateway: %w", err)
 		}
 	}
-	g.ids = protocol.NewUniqIDSource(g.node(), time.Now)
-	g.rates = newRates(time.Now())
+	g.ids = protocol.NewUniqIDSource(g.node(), cfg.Clock.Now)
+	g.rates = newRates(cfg.Clock.Now())
 	g.handlers, g.cancelHandlers = context.WithCancel(context.Background())
 	g.inline = hooks.WithoutWaiting(g.handlers)
 	g.inboxes.New = func() any { return new(inbox) }
@@ -132,6 +132,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if g.started.Swap(true) {
 		return errors.New("gateway: Run was called before; make another gateway with New")
 	}
+	probe.Attach(ctx, g.workers)
 	serving, stopServing := context.WithCancelCause(ctx)
 	defer stopServing(nil)
 	running, stopRunners := context.WithCancel(context.WithoutCancel(ctx))
@@ -139,7 +140,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer g.cancelHandlers()
 
 	var transports, runners sync.WaitGroup
-	runners.Go(func() { g.rates.run(running, g.metricCounts) })
+	stopRates := every(g.cfg.Clock, rateTick, func() { g.rates.tick(g.cfg.Clock.Now(), g.metricCounts()) })
+	defer stopRates()
 	opts := g.cfg.transportOptions()
 	for _, t := range g.cfg.Transports {
 		o := opts

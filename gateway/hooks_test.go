@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluice/gateway"
+	"github.com/sluicegate/sluice/gateway/gatewaytest"
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/pipe"
@@ -230,10 +231,9 @@ func TestMiddleware(t *testing.T) {
 		order = append(order, string(e.Data))
 		_ = bus.SingleCast(ctx, e.UniqID, e.Data)
 	}}, note("first"), note("second"))
-	g := onPipe().start(t, gateway.Config{Router: r})
-	c := g.connect()
-	c.send("message")
-	c.expect("message")
+	c := gatewaytest.New(t, gateway.Config{Router: r}).Connect("/")
+	c.Send("message")
+	c.Expect("message")
 	if want := []string{"first", "second", "message"}; !slices.Equal(order, want) {
 		t.Errorf("order %v, want %v", order, want)
 	}

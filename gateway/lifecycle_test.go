@@ -13,11 +13,14 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluice/gateway"
+	"github.com/sluicegate/sluice/gateway/gatewaytest"
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/wsclient"
 	"github.com/sluicegate/sluice/protocol"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/gnet"
 	"github.com/sluicegate/sluice/transport/pipe"
+	"github.com/sluicegate/sluice/transport/websocket"
 )
 
 func TestNewRefuses(t *testing.T) {
@@ -206,46 +209,44 @@ func startPipe(t *testing.T, cfg gateway.Config) (*host, *pipe.Transport) {
 func TestHeartbeat(t *testing.T) {
 	for _, tc := range []struct {
 		name       string
-		life       func(c *client) error
+		op         websocket.Opcode
+		data       string
 		heartbeats int64
 	}{
-		{"heartbeat message", func(c *client) error { return c.WriteMessage(1, []byte(protocol.DefaultHeartbeat)) }, 4},
-		{"ping", func(c *client) error { return c.WriteMessage(9, []byte("p")) }, 4},
-		{"message", func(c *client) error { return c.WriteMessage(1, []byte("m")) }, 0},
+		{"heartbeat message", websocket.OpText, protocol.DefaultHeartbeat, 4},
+		{"ping", websocket.OpPing, "p", 4},
+		{"message", websocket.OpText, "m", 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			r := greeter()
-			r.OnMessage = func(_ context.Context, _ hooks.Bus, e hooks.MessageEvent) {
-				if string(e.Data) != "m" {
-					t.Errorf("the Router got %q", e.Data)
-				}
-			}
-			g, p := startPipe(t, gateway.Config{Router: r})
-			alive, silent := g.join(), g.join()
-			for i := range 4 {
-				must(t, tc.life(alive))
-				eventually(t, func() string {
-					if s := g.Stats(); s.Heartbeats+s.MessagesIn <= int64(i) {
-						return "no sign of life has arrived"
+			gw := gatewaytest.New(t, gateway.Config{Router: hooks.RouterFuncs{
+				OnMessage: func(_ context.Context, _ hooks.Bus, e hooks.MessageEvent) {
+					if string(e.Data) != "m" {
+						t.Errorf("the Router got %q", e.Data)
 					}
-					return ""
-				})
-				p.Advance(50 * time.Second)
+				},
+			}})
+			silent := gw.Connect("/")
+			alive, err := wsclient.Open(gw.Dial(), wsclient.Request{})
+			must(t, err)
+			for range 4 {
+				must(t, alive.WriteMessage(tc.op, []byte(tc.data)))
+				gw.Advance(50 * time.Second)
 			}
-			silent.expectClose(1001, "heartbeat timeout")
-			must(t, g.SingleCast(t.Context(), alive.id, msg("alive")))
-			alive.expect("alive")
-			if n := g.Stats().Heartbeats; n != tc.heartbeats {
+			silent.ExpectClose(1001, "heartbeat timeout")
+			must(t, gw.Broadcast(t.Context(), msg("alive")))
+			if _, got, err := alive.ReadMessage(); string(got) != "alive" {
+				t.Errorf("%q, %v", got, err)
+			}
+			if n := gw.Stats().Heartbeats; n != tc.heartbeats {
 				t.Errorf("%d heartbeats counted, want %d", n, tc.heartbeats)
 			}
 		})
 	}
 	t.Run("switched off", func(t *testing.T) {
-		g, p := startPipe(t, gateway.Config{Router: greeter(), HeartbeatInterval: -1})
-		c := g.join()
-		p.Advance(1000 * time.Hour)
-		must(t, g.SingleCast(t.Context(), c.id, msg("alive")))
-		c.expect("alive")
+		gw := gatewaytest.New(t, gateway.Config{HeartbeatInterval: -1})
+		c := gw.Connect("/")
+		gw.Advance(time.Hour)
+		c.ExpectNothing()
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/sluicegate/sluice/gateway"
+	"github.com/sluicegate/sluice/gateway/gatewaytest"
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/protocol"
 	"github.com/sluicegate/sluice/transport"
@@ -30,19 +31,17 @@ func (s *switchboard) Run(ctx context.Context, _ hooks.Bus) error {
 func TestRouterIsAHook(t *testing.T) {
 	for name, listed := range map[string]bool{"alone": false, "listed": true} {
 		t.Run(name, func(t *testing.T) {
-			s := &switchboard{RouterFuncs: greeter(), ran: make(chan struct{})}
+			s := &switchboard{ran: make(chan struct{})}
 			cfg := gateway.Config{Router: s}
 			if listed {
 				cfg.Hooks = []any{s}
 			}
-			p := pipe.New()
-			cfg.Transports = []transport.Transport{p}
-			g := run(t, cfg, dialPipe(p))
+			gw := gatewaytest.New(t, cfg)
 			<-s.ran
-			if c := g.join(); c.id[:12] != "010203040506" {
-				t.Errorf("uniqId %s does not begin with the Router's node", c.id)
+			if id := gw.Connect("/").ID(); id[:12] != "010203040506" {
+				t.Errorf("uniqId %s does not begin with the Router's node", id)
 			}
-			if n := g.Stats().FailedSends; n != 7 {
+			if n := gw.Stats().FailedSends; n != 7 {
 				t.Errorf("%d failed sends, want the Router's 7", n)
 			}
 		})

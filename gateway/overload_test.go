@@ -10,97 +10,65 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluice/gateway"
+	"github.com/sluicegate/sluice/gateway/gatewaytest"
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/transport/websocket"
 )
-
-// jam is a gateway whose loop stands still while a test wants it to: its Router
-// breaks the promise that Inline asks for.
-type jam struct {
-	*host
-	held, release chan struct{}
-}
-
-func newJam(t *testing.T, cfg gateway.Config) *jam {
-	j := &jam{held: make(chan struct{}), release: make(chan struct{})}
-	r := greeter()
-	r.OnMessage = func(context.Context, hooks.Bus, hooks.MessageEvent) {
-		j.held <- struct{}{}
-		<-j.release
-	}
-	cfg.Router, cfg.Inline = r, true
-	j.host, _ = startPipe(t, cfg)
-	return j
-}
 
 // A command waits for room in an overloaded loop's mailbox, as long as its
 // context and the gateway allow; then its message is dropped and counted. What
 // was taken arrives, in order.
 func TestOverload(t *testing.T) {
-	j := newJam(t, gateway.Config{MailboxLimit: 4 << 10, OverloadWait: 20 * time.Millisecond})
-	c := j.join()
-	c.send("hold")
-	<-j.held
+	gw := gatewaytest.New(t, gateway.Config{MailboxLimit: 4 << 10, OverloadWait: 20 * time.Millisecond})
+	c := gw.Connect("/")
+	id, thaw := c.ID(), gw.Freeze()
 	var taken []string
-	fill := func() error {
-		m := fmt.Sprint(len(taken))
-		err := j.SingleCast(t.Context(), c.id, []byte(m+strings.Repeat(" ", 200)))
-		if err == nil {
-			taken = append(taken, m)
-		}
-		return err
-	}
 	var err error
 	for err == nil && len(taken) < 1000 {
-		err = fill()
+		m := fmt.Sprintf("%-200d", len(taken))
+		if err = gw.SingleCast(t.Context(), id, []byte(m)); err == nil {
+			taken = append(taken, m)
+		}
 	}
 	if !errors.Is(err, hooks.ErrOverloaded) || len(taken) == 0 {
 		t.Fatalf("after %d messages: %v", len(taken), err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if err := j.SingleCast(ctx, c.id, msg("impatient")); !errors.Is(err, context.DeadlineExceeded) {
+	if err := gw.SingleCast(ctx, id, msg("impatient")); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("with an impatient context: %v", err)
 	}
-	if d := j.Stats().Drops[hooks.DropOverload]; d.Messages != 2 {
+	if d := gw.Stats().Drops[hooks.DropOverload]; d.Messages != 2 {
 		t.Errorf("counted %+v, want 2 messages", d)
 	}
 	// Taking somebody offline does not fail for want of room: only the
 	// farewell may.
-	other, _ := j.UniqIDs(t.Context())
-	if err := j.ForceOffline(t.Context(), other, msg("bye")); !errors.Is(err, hooks.ErrOverloaded) {
+	if err := gw.ForceOffline(t.Context(), []string{id}, msg("bye")); !errors.Is(err, hooks.ErrOverloaded) {
 		t.Errorf("ForceOffline: %v", err)
 	}
-	close(j.release)
-	var got []string
-	for _, m := range c.expectClose(1008, "forceOffline") {
-		got = append(got, strings.TrimSpace(m))
-	}
-	if !slices.Equal(got, taken) {
+	thaw()
+	if got := c.ExpectClose(1008, "forceOffline"); !slices.Equal(got, taken) {
 		t.Errorf("got %q, want what was taken: %q", got, taken)
 	}
 }
 
 // A command that waits goes on when the loop does.
 func TestOverloadPasses(t *testing.T) {
-	j := newJam(t, gateway.Config{MailboxLimit: 4 << 10, OverloadWait: wait})
-	c := j.join()
-	c.send("hold")
-	<-j.held
+	gw := gatewaytest.New(t, gateway.Config{MailboxLimit: 4 << 10, OverloadWait: wait})
+	c := gw.Connect("/")
+	id, thaw := c.ID(), gw.Freeze()
 	const n = 100
 	done := make(chan error, 1)
 	go func() {
 		var err error
 		for i := range n {
-			err = errors.Join(err, j.SingleCast(context.Background(), c.id, fmt.Appendf(nil, "%d%200s", i, "")))
+			err = errors.Join(err, gw.SingleCast(context.Background(), id, fmt.Appendf(nil, "%-200d", i)))
 		}
 		done <- err
 	}()
-	close(j.release)
+	thaw()
 	for i := range n {
-		if got := strings.TrimSpace(c.read()); got != fmt.Sprint(i) {
-			t.Fatalf("message %d is %q", i, got)
-		}
+		c.Expect(fmt.Sprintf("%-200d", i))
 	}
 	must(t, <-done)
 }
@@ -129,22 +97,27 @@ func TestOverloadInline(t *testing.T) {
 	}
 }
 
-// Delayed commands are bounded in number.
+// Delayed commands are bounded in number, and make room for others when their
+// time has come.
 func TestGuestTimersAreBounded(t *testing.T) {
-	g, _ := startPipe(t, gateway.Config{Router: greeter()})
-	ids := slices.Repeat([]string{g.join().id}, 1<<16)
-	must(t, g.ForceOfflineGuest(t.Context(), ids, time.Hour, nil))
-	if err := g.ForceOfflineGuest(t.Context(), ids[:1], time.Hour, nil); !errors.Is(err, hooks.ErrOverloaded) {
+	gw := gatewaytest.New(t, gateway.Config{})
+	ids := slices.Repeat([]string{gw.Connect("/").ID()}, 1<<16)
+	must(t, gw.ForceOfflineGuest(t.Context(), ids[1:], time.Hour, nil))
+	must(t, gw.ForceOfflineGuest(t.Context(), ids[:1], time.Minute, nil))
+	other := gw.Connect("/").ID()
+	if err := gw.ForceOfflineGuest(t.Context(), []string{other}, time.Hour, nil); !errors.Is(err, hooks.ErrOverloaded) {
 		t.Errorf("one more: %v", err)
 	}
+	gw.Advance(time.Minute)
+	must(t, gw.ForceOfflineGuest(t.Context(), []string{other}, time.Hour, nil))
 }
 
 // Clients with and without compression get the same messages, also when many
 // are merged into one frame.
 func TestCompressionOfMergedMessages(t *testing.T) {
-	j := newJam(t, gateway.Config{Compression: 6, CompressionMin: 64})
-	plain := j.join()
-	d := j.dialer()
+	g, p := startPipe(t, gateway.Config{Router: greeter(), Compression: 6, CompressionMin: 64})
+	plain := g.join()
+	d := g.dialer()
 	d.EnableCompression = true
 	conn, resp, err := d.Dial("ws://gateway.test/ws", nil)
 	must(t, err)
@@ -154,10 +127,9 @@ func TestCompressionOfMergedMessages(t *testing.T) {
 	small := &client{Conn: conn, t: t}
 	small.id = small.read()
 
-	plain.send("hold")
-	<-j.held
+	thaw := p.Freeze()
 	var want []string
-	before, plainBytes := j.Stats().BytesOut, 0
+	before, plainBytes := g.Stats().BytesOut, 0
 	for i := range 50 {
 		m := fmt.Sprintf("%d ", i)
 		if i%3 > 0 { // some are too short to be compressed
@@ -165,13 +137,13 @@ func TestCompressionOfMergedMessages(t *testing.T) {
 		}
 		want = append(want, m)
 		plainBytes += websocket.FrameSize(len(m))
-		must(t, j.Broadcast(t.Context(), []byte(m)))
+		must(t, g.Broadcast(t.Context(), []byte(m)))
 	}
-	close(j.release)
+	thaw()
 	plain.expect(want...)
 	small.expect(want...)
-	must(t, j.stop())
-	if sent := int(j.Stats().BytesOut - before); sent > plainBytes*3/2 {
+	must(t, g.stop())
+	if sent := int(g.Stats().BytesOut - before); sent > plainBytes*3/2 {
 		t.Errorf("%d bytes were written for twice %d: nothing was compressed", sent, plainBytes)
 	}
 }

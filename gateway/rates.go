@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"math"
 	"sync"
 	"time"
@@ -30,20 +29,6 @@ type rates struct {
 }
 
 func newRates(now time.Time) *rates { return &rates{start: now, last: now} }
-
-// run ticks until ctx ends.
-func (r *rates) run(ctx context.Context, counts func() [hooks.MetricItems + 1]int64) {
-	t := time.NewTicker(rateTick)
-	defer t.Stop()
-	for {
-		select {
-		case now := <-t.C:
-			r.tick(now, counts())
-		case <-ctx.Done():
-			return
-		}
-	}
-}
 
 // tick brings the rates up to date. The first one sets them, so that a gateway
 // that has just started does not seem slower than it is.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"runtime"
 	"sync"
 	"time"
@@ -20,13 +21,17 @@ type workers struct {
 	crew    int // workers, at most max
 	running int // workers and those aside
 	idle    int
+	excused int // of those aside, see excuse
 	stopped bool
 	done    chan struct{} // closed when stopped and no worker is left
+
+	rested sync.Cond // signalled when there may be nothing to do any more
+	given  uint64    // how much work there has been
 }
 
 func newWorkers(limit int, work func(*peer) bool) *workers {
 	w := &workers{work: work, max: limit, keep: 2 * runtime.GOMAXPROCS(0), done: make(chan struct{})}
-	w.wake.L = &w.mu
+	w.wake.L, w.rested.L = &w.mu, &w.mu
 	return w
 }
 
@@ -38,6 +43,7 @@ func (w *workers) submit(p *peer) {
 		w.mu.Unlock()
 		return
 	}
+	w.given++
 	w.ready = append(w.ready, p)
 	switch {
 	case w.idle > 0:
@@ -56,6 +62,7 @@ func (w *workers) submit(p *peer) {
 func (w *workers) goAside(f func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.given++
 	w.running++
 	go func() {
 		f()
@@ -70,6 +77,7 @@ func (w *workers) exit() {
 	if w.running--; w.running == 0 && w.stopped {
 		close(w.done)
 	}
+	w.rested.Broadcast()
 }
 
 func (w *workers) run() {
@@ -98,6 +106,7 @@ func (w *workers) run() {
 		}
 		// Whoever signals has taken this worker off the idle count.
 		w.idle++
+		w.rested.Broadcast()
 		w.wake.Wait()
 	}
 	w.crew--
@@ -126,5 +135,44 @@ func (w *workers) stop(timeout time.Duration) bool {
 		return true
 	case <-t.C:
 		return false
+	}
+}
+
+// excuse says of a call aside that it may take until a deadline, which is when
+// due is called.
+func (w *workers) excuse() (due func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.excused++
+	w.rested.Broadcast()
+	return sync.OnceFunc(func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.excused--
+	})
+}
+
+// Await implements probe.Workers.
+func (w *workers) Await(ctx context.Context, excused bool) (work uint64, err error) {
+	stop := context.AfterFunc(ctx, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.rested.Broadcast()
+	})
+	defer stop()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for {
+		aside := w.running - w.crew
+		if excused {
+			aside -= w.excused
+		}
+		if w.head == len(w.ready) && w.idle == w.crew && aside <= 0 {
+			return w.given, nil
+		}
+		if err := ctx.Err(); err != nil {
+			return w.given, err
+		}
+		w.rested.Wait()
 	}
 }

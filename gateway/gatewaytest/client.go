@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/sluicegate/sluice/internal/wsclient"
@@ -45,7 +46,7 @@ func (g *Gateway) TryConnect(target string, headers ...string) (*Client, error) 
 	if err != nil {
 		_ = raw.Close()
 		if r := (*wsclient.RefusedError)(nil); errors.As(err, &r) {
-			return nil, &RefusedError{Status: r.Response.StatusCode, Header: r.Response.Header, Body: r.Body}
+			return nil, &RefusedError{Status: r.Response.StatusCode, Header: r.Response.Header, Body: strings.TrimSuffix(r.Body, "\n")}
 		}
 		return nil, err
 	}
@@ -56,7 +57,8 @@ func (g *Gateway) TryConnect(target string, headers ...string) (*Client, error) 
 type RefusedError struct {
 	// Status is the HTTP status.
 	Status int
-	// Header and Body are the rest of the answer.
+	// Header and Body are the rest of the answer, the body without its line's
+	// end.
 	Header http.Header
 	Body   string
 }
@@ -70,6 +72,9 @@ func (e *RefusedError) Error() string {
 // looks at bytes. It is closed when the test ends.
 func (g *Gateway) Dial() net.Conn {
 	g.t.Helper()
+	if g.dial == nil {
+		g.t.Fatal("gatewaytest: clients cannot connect to the Config's transports without WithDial")
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	c, err := g.dial(ctx, g.Gateway)
@@ -81,9 +86,11 @@ func (g *Gateway) Dial() net.Conn {
 	return c
 }
 
-// ID returns the client's uniqId, once the gateway lists it.
+// ID returns the client's uniqId, once the gateway lists it, which an Admitter
+// may take its time for.
 func (c *Client) ID() string {
 	c.g.t.Helper()
+	c.g.rest() // a client can see its handshake accepted before it is open
 	var id string
 	c.g.Eventually("the client is listed", func() bool {
 		id = c.g.spy.uniqID(c.conn.LocalAddr().String())
@@ -113,6 +120,7 @@ func (c *Client) SendBinary(data []byte) {
 
 func (c *Client) write(op websocket.Opcode, data []byte) {
 	c.g.t.Helper()
+	c.wait()
 	if err := c.conn.WriteMessage(op, data); err != nil {
 		c.g.t.Fatalf("gatewaytest: send: %v", err)
 	}
@@ -121,12 +129,21 @@ func (c *Client) write(op websocket.Opcode, data []byte) {
 // Read returns the next message, text or binary.
 func (c *Client) Read() string {
 	c.g.t.Helper()
-	_, data, err := c.conn.ReadMessage()
+	data, err := c.read()
 	if err != nil {
 		c.g.t.Fatalf("gatewaytest: read: %v", err)
 	}
-	return string(data)
+	return data
 }
+
+func (c *Client) read() (string, error) {
+	c.wait()
+	_, data, err := c.conn.ReadMessage()
+	return string(data), err
+}
+
+// wait bounds the next read or write.
+func (c *Client) wait() { _ = c.conn.SetDeadline(time.Now().Add(patience)) }
 
 // Expect reads messages and fails the test if they are not these.
 func (c *Client) Expect(texts ...string) {
@@ -138,15 +155,34 @@ func (c *Client) Expect(texts ...string) {
 	}
 }
 
+// ExpectNothing fails the test if there is something to read. It is exact, and
+// needs no waiting: the gateway settles first, as [Gateway.Settle] says.
+func (c *Client) ExpectNothing() {
+	c.g.t.Helper()
+	c.g.Settle()
+	conn, ok := c.conn.Conn.(interface{ Readable() bool })
+	if !ok {
+		c.g.t.Fatal("gatewaytest: ExpectNothing needs a connection in memory")
+	}
+	if c.conn.Buffered() == 0 && !conn.Readable() {
+		return
+	}
+	if got, err := c.read(); err != nil {
+		c.g.t.Fatalf("gatewaytest: the connection ended with %v, want nothing", err)
+	} else {
+		c.g.t.Fatalf("gatewaytest: got %q, want nothing", got)
+	}
+}
+
 // ExpectClose reads up to the close frame, answers it, and fails the test if it
 // has another code (RFC 6455 7.4) or another reason. It returns the messages
 // that came before it.
 func (c *Client) ExpectClose(code int, reason string) (before []string) {
 	c.g.t.Helper()
 	for {
-		_, data, err := c.conn.ReadMessage()
+		data, err := c.read()
 		if err == nil {
-			before = append(before, string(data))
+			before = append(before, data)
 			continue
 		}
 		ce := (*wsclient.CloseError)(nil)
@@ -161,6 +197,7 @@ func (c *Client) ExpectClose(code int, reason string) (before []string) {
 // gateway's. Messages that come meanwhile are not looked at.
 func (c *Client) Close() {
 	c.g.t.Helper()
+	c.wait()
 	if err := c.conn.WriteClose(websocket.CloseNormal, ""); err != nil {
 		c.g.t.Fatalf("gatewaytest: close: %v", err)
 	}
@@ -170,16 +207,3 @@ func (c *Client) Close() {
 
 // Cut ends the connection without a close frame, as a lost network does.
 func (c *Client) Cut() { _ = c.conn.Close() }
-
-// Eventually waits until ok returns true. It is for what changes without a
-// message to wait for; the test fails if it does not come true, saying what.
-func (g *Gateway) Eventually(what string, ok func() bool) {
-	g.t.Helper()
-	deadline := time.Now().Add(patience)
-	for !ok() {
-		if time.Now().After(deadline) {
-			g.t.Fatalf("gatewaytest: it did not come true that %s", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}

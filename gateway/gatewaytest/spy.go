@@ -7,14 +7,22 @@ import (
 	"github.com/sluicegate/sluice/transport"
 )
 
-// A spy stands between the gateway and its transports and remembers which
-// connection is which client's, so that a test can ask for uniqIds.
+// A spy stands between the gateway and its transports. It remembers which
+// connection is which client's, so that a test can ask for uniqIds, and ends the
+// transports when they are to fail.
 type spy struct {
+	failed context.Context
+	fail   context.CancelCauseFunc
+
 	mu    sync.Mutex
 	conns map[string]transport.Conn // by the peer's address
 }
 
-func newSpy() *spy { return &spy{conns: make(map[string]transport.Conn)} }
+func newSpy() *spy {
+	s := &spy{conns: make(map[string]transport.Conn)}
+	s.failed, s.fail = context.WithCancelCause(context.Background())
+	return s
+}
 
 func (s *spy) wrap(ts []transport.Transport) []transport.Transport {
 	wrapped := make([]transport.Transport, len(ts))
@@ -60,7 +68,14 @@ type spied struct {
 }
 
 func (t spied) Serve(ctx context.Context, o transport.Options, h transport.Handler) error {
-	return t.Transport.Serve(ctx, o, spyHandler{h, t.spy})
+	serving, end := context.WithCancel(ctx)
+	defer end()
+	defer context.AfterFunc(t.spy.failed, end)()
+	err := t.Transport.Serve(serving, o, spyHandler{h, t.spy})
+	if ctx.Err() == nil && t.spy.failed.Err() != nil {
+		return context.Cause(t.spy.failed)
+	}
+	return err
 }
 
 type spyHandler struct {

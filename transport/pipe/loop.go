@@ -18,6 +18,8 @@ type eventLoop struct {
 	buf     []byte
 	sockets map[*socket]struct{}
 
+	began time.Time // when its clock began
+
 	mu       sync.Mutex
 	wake     sync.Cond
 	ready    []*socket
@@ -25,11 +27,22 @@ type eventLoop struct {
 	woken    bool
 	stopping bool
 	stopped  bool
+
+	frozen bool
+	still  bool      // the loop waits, and core is nobody's
+	stills sync.Cond // signalled when still becomes true
+	passes uint64    // how often the loop has had something to do
 }
 
 type tick struct {
 	now   time.Time
-	acted *sync.WaitGroup
+	acted *sync.WaitGroup // may be nil
+}
+
+func (t tick) done() {
+	if t.acted != nil {
+		t.acted.Done()
+	}
 }
 
 // signal changes the loop's state and has it look.
@@ -45,7 +58,7 @@ func (l *eventLoop) signal(change func()) {
 
 func (l *eventLoop) forgetTicks() {
 	for _, t := range l.ticks {
-		t.acted.Done()
+		t.done()
 	}
 	l.ticks = nil
 }
@@ -75,13 +88,22 @@ func (l *eventLoop) enqueue(s *socket) {
 	})
 }
 
+// due reports whether there is something to do.
+func (l *eventLoop) due() bool {
+	return len(l.ready) > 0 || len(l.ticks) > 0 || l.woken || l.stopping
+}
+
 func (l *eventLoop) run() {
 	l.sockets = make(map[*socket]struct{})
 	for {
 		l.mu.Lock()
-		for len(l.ready) == 0 && len(l.ticks) == 0 && !l.woken && !l.stopping {
+		for !l.due() || l.frozen && !l.stopping {
+			l.still = true
+			l.stills.Broadcast()
 			l.wake.Wait()
 		}
+		l.still = false
+		l.passes++
 		ready, ticks, woken, stopping := l.ready, l.ticks, l.woken, l.stopping
 		l.ready, l.ticks, l.woken = nil, nil, false
 		for _, s := range ready {
@@ -97,7 +119,7 @@ func (l *eventLoop) run() {
 		}
 		for _, t := range ticks {
 			l.core.Tick(t.now)
-			t.acted.Done()
+			t.done()
 		}
 		if stopping {
 			l.end()
@@ -119,8 +141,9 @@ func (l *eventLoop) end() {
 	l.core.Stop()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.stopped = true
+	l.stopped, l.still = true, true
 	l.forgetTicks()
+	l.stills.Broadcast()
 	for _, s := range l.ready {
 		s.in.close()
 		s.out.close()

@@ -67,8 +67,8 @@ func (t *Transport) Serve(ctx context.Context, o transport.Options, h transport.
 	}
 	loops := make([]*eventLoop, t.loopCount)
 	for i := range loops {
-		l := &eventLoop{segment: t.segment, buf: make([]byte, t.segment)}
-		l.wake.L = &l.mu
+		l := &eventLoop{segment: t.segment, buf: make([]byte, t.segment), began: t.now}
+		l.wake.L, l.stills.L = &l.mu, &l.mu
 		l.core = loop.New(i, &o, h, l, t.now)
 		loops[i] = l
 		running.Go(l.run)
@@ -108,7 +108,8 @@ func (t *Transport) Dial(ctx context.Context) (net.Conn, error) {
 	return &client{s: s}, nil
 }
 
-// Advance moves the clock on by d and returns when all loops have acted on it.
+// Advance moves the clock on by d and returns when all loops have acted on it,
+// save those that are frozen.
 func (t *Transport) Advance(d time.Duration) {
 	t.mu.Lock()
 	t.now = t.now.Add(d)
@@ -117,7 +118,14 @@ func (t *Transport) Advance(d time.Duration) {
 	var acted sync.WaitGroup
 	for _, l := range loops {
 		acted.Add(1)
-		l.signal(func() { l.ticks = append(l.ticks, tick{now, &acted}) })
+		l.signal(func() {
+			t := tick{now, &acted}
+			if l.frozen {
+				t.done()
+				t.acted = nil
+			}
+			l.ticks = append(l.ticks, t)
+		})
 	}
 	acted.Wait()
 }

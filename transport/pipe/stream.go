@@ -113,6 +113,13 @@ func (s *stream) read(p []byte) (n int, err error) {
 	return n, err
 }
 
+// readable reports whether read would not wait, its deadline aside.
+func (s *stream) readable() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.buf) > 0 || s.closed
+}
+
 func (s *stream) setDeadline(t time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,7 +144,8 @@ func (s *stream) setDeadline(t time.Time) {
 	s.change.Broadcast()
 }
 
-// client is the client's end of a connection.
+// client is the client's end of a connection. Besides what a net.Conn has, tests
+// find its Readable.
 type client struct {
 	s      *socket
 	closed atomic.Bool
@@ -157,6 +165,10 @@ func (c *client) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// Readable reports whether Read would return something, data or the end, and
+// not wait for it.
+func (c *client) Readable() bool { return c.s.out.readable() }
 
 // Write implements net.Conn.
 func (c *client) Write(p []byte) (int, error) {

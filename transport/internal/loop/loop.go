@@ -182,6 +182,23 @@ func (l *Loop) Tick(now time.Time) {
 	l.wheel.advance(now.Sub(l.start), l.expire)
 }
 
+// Next returns at what time after the clock's start the next time-out comes, as
+// things stand, or false if none will.
+func (l *Loop) Next() (elapsed time.Duration, ok bool) {
+	soonest := int32(math.MaxInt32)
+	for _, c := range l.conns {
+		if c.slot == noSlot {
+			continue
+		}
+		left := int32(c.due - l.wheel.now)
+		if c.state == stateOpen {
+			left = max(left, int32(c.lastSeen+ticks(l.opts.IdleTimeout)-l.wheel.now))
+		}
+		soonest, ok = min(soonest, left), true
+	}
+	return time.Duration(l.wheel.now+uint32(soonest)) * tick, ok
+}
+
 // Relieve looks after connections whose peer had stopped taking data. Engines
 // that know when a socket has drained call it then; for others Tick does.
 func (l *Loop) Relieve() {

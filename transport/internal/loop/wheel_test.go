@@ -141,3 +141,36 @@ func TestClockLeaps(t *testing.T) {
 	k.l.Tick(k.now.Add(-time.Hour))
 	want(t, "connections", k.l.Conns(), 1)
 }
+
+// Next tells when the next time-out comes, and nothing comes before it.
+func TestNext(t *testing.T) {
+	k := newKit(t, func(o *transport.Options) { o.IdleTimeout = 3 * time.Minute })
+	next := func() (d time.Duration, ok bool) {
+		elapsed, ok := k.l.Next()
+		return elapsed - k.now.Sub(time.Unix(0, 0)), ok
+	}
+	if _, ok := next(); ok {
+		t.Error("a time-out of no connection")
+	}
+	k.advance(100 * time.Millisecond) // not on a tick
+	head, open, talks := k.attach(), k.open(), k.open()
+	due := func(what string, after time.Duration, done func() bool) {
+		t.Helper()
+		d, ok := next()
+		if !ok || d > after || d < after-tick {
+			t.Errorf("%s after %v, %v, want about %v", what, d, ok, after)
+		}
+		k.advance(d - 1)
+		want(t, what+" too soon", done(), false)
+		k.advance(1)
+		want(t, what, done(), true)
+	}
+	due("a head that does not come", 10*time.Second+tick, func() bool { return len(head.got) > 0 })
+	due("the end of its connection", 5*time.Second+tick, func() bool { return head.closed })
+	k.advance(time.Minute)
+	talks.conn.Input(clientFrame(1, "1"))
+	due("silence", 105*time.Second+tick, func() bool { return k.h.of(1).closed == 1 })
+	due("no answer", 5*time.Second+tick, func() bool { return open.closed })
+	talks.conn.Input(clientFrame(1, "2"))
+	due("silence after a message", 180*time.Second+tick, func() bool { return k.h.of(2).closed == 1 })
+}
