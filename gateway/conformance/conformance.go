@@ -32,4 +32,5 @@ type Setup struct {
 // Test runs every case against the transports that setup makes. It is called
 // for each gateway that a case needs, and may use tb to clean up after it.
 func Test(t *testing.T, setup func(tb testing.TB) Setup) {
+	t.Run("framing", func(t *testing.T) { testFraming(t, setup) })
 }
