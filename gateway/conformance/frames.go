@@ -35,6 +35,9 @@ type rfcGroup struct {
 func rfcGroups() []rfcGroup {
 	return []rfcGroup{
 		{"frames", frameCases()},
+		{"fragments", fragmentCases()},
+		{"closing", closingCases()},
+		{"text", textCases()},
 	}
 }
 
