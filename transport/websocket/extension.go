@@ -13,22 +13,24 @@ const (
 )
 
 // negotiateDeflate returns the response to the first offer of
-// permessage-deflate that the server can take up, or "" to decline. A line that
-// does not follow the grammar counts up to where it goes wrong.
-func negotiateDeflate(lines []string) string {
+// permessage-deflate that the server can take up, or "" to decline. ok is false
+// if a line does not follow the grammar, which fails the handshake (RFC 6455,
+// section 9.1).
+func negotiateDeflate(lines []string) (response string, ok bool) {
 	for _, line := range lines {
 		p := offerParser{s: line}
 		for p.next() {
-			if p.name != deflateName {
+			if p.name == deflateName && response == "" {
+				response = deflateOffer(&p)
+			} else {
 				p.skipParams()
-				continue
-			}
-			if response := deflateOffer(&p); response != "" {
-				return response
 			}
 		}
+		if p.bad {
+			return "", false
+		}
 	}
-	return ""
+	return response, true
 }
 
 // deflateOffer reads the parameters of one offer and answers it, "" to decline.

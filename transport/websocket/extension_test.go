@@ -1,6 +1,10 @@
 package websocket
 
-import "testing"
+import (
+	"errors"
+	"net/http"
+	"testing"
+)
 
 func TestNegotiateDeflate(t *testing.T) {
 	const (
@@ -50,34 +54,53 @@ func TestNegotiateDeflate(t *testing.T) {
 		{[]string{"permessage-deflate; unknown, permessage-deflate; server_max_window_bits=15"}, w15},
 		{[]string{"permessage-deflate; a; a", "permessage-deflate"}, plain},
 		{[]string{"foo; bar=baz, permessage-deflate; client_max_window_bits"}, plain},
-		{[]string{`foo; bar="a,b;c", permessage-deflate`}, ""}, // quoted, it must still be a token
 		{[]string{`foo; bar="abc"; x, permessage-deflate`}, plain},
 		{[]string{",, permessage-deflate ,,"}, plain},
 		{[]string{"permessage-deflate, permessage-deflate; server_max_window_bits=15"}, plain},
-
-		// A line is good up to where it goes wrong.
-		{[]string{"permessage-deflate;"}, ""},
-		{[]string{"permessage-deflate; =1"}, ""},
-		{[]string{"permessage-deflate; client_max_window_bits="}, ""},
-		{[]string{`permessage-deflate; client_max_window_bits=""`}, ""},
-		{[]string{`permessage-deflate; client_max_window_bits="10`}, ""},
-		{[]string{`permessage-deflate; client_max_window_bits="10\`}, ""},
-		{[]string{`permessage-deflate; client_max_window_bits="10"x`}, ""},
-		{[]string{"permessage-deflate client_max_window_bits"}, ""},
-		{[]string{"permessage-deflate; client_max_window_bits 10"}, ""},
-		{[]string{"@, permessage-deflate"}, ""},
-		{[]string{"permessage-deflate, @"}, plain},
-		{[]string{"@", "permessage-deflate"}, plain},
-		{[]string{";"}, ""},
-		{[]string{`"`}, ""},
 	}
 	for _, tt := range tests {
-		if got := negotiateDeflate(tt.lines); got != tt.want {
-			t.Errorf("%q:\ngot  %q\nwant %q", tt.lines, got, tt.want)
+		if got, ok := negotiateDeflate(tt.lines); got != tt.want || !ok {
+			t.Errorf("%q:\ngot  %q, %v\nwant %q", tt.lines, got, ok, tt.want)
 		}
 	}
 	h, err := shake(request("+Sec-WebSocket-Extensions: permessage-deflate"), &HandshakeOptions{})
 	if err != nil || h.Deflate {
 		t.Error("compression agreed on though switched off")
+	}
+}
+
+// What does not follow the grammar fails the handshake, wherever it stands and
+// whether or not compression is on (RFC 6455, section 9.1).
+func TestMalformedExtensions(t *testing.T) {
+	for _, lines := range [][]string{
+		{`foo; bar="a,b;c", permessage-deflate`}, // quoted, it must still be a token
+		{"permessage-deflate;"},
+		{"permessage-deflate; =1"},
+		{"permessage-deflate; client_max_window_bits="},
+		{`permessage-deflate; client_max_window_bits=""`},
+		{`permessage-deflate; client_max_window_bits="10`},
+		{`permessage-deflate; client_max_window_bits="10\`},
+		{`permessage-deflate; client_max_window_bits="10"x`},
+		{"permessage-deflate client_max_window_bits"},
+		{"permessage-deflate; client_max_window_bits 10"},
+		{"@, permessage-deflate"},
+		{"permessage-deflate, @"},
+		{"@", "permessage-deflate"},
+		{";"},
+		{`"`},
+	} {
+		if got, ok := negotiateDeflate(lines); ok || got != "" {
+			t.Errorf("%q: got %q, %v", lines, got, ok)
+		}
+		var edits []string
+		for _, line := range lines {
+			edits = append(edits, "+Sec-WebSocket-Extensions: "+line)
+		}
+		for _, compression := range []bool{false, true} {
+			_, err := shake(request(edits...), &HandshakeOptions{Compression: compression})
+			if he := (*HandshakeError)(nil); !errors.As(err, &he) || he.Status != http.StatusBadRequest {
+				t.Errorf("%q, compression %v: %v", lines, compression, err)
+			}
+		}
 	}
 }

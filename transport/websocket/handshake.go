@@ -42,8 +42,8 @@ const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 // says what the server answers. A refusal is a [*HandshakeError]: 405 for a
 // method other than GET, 426 for a version other than 13, 403 for an origin
 // that is not allowed, 400 for whatever else is wrong. Extension offers that
-// the server cannot take up, or cannot read, are declined: the connection goes
-// without. nil options are the zero value. r is not kept. Safe for concurrent use.
+// the server cannot take up are declined: the connection goes without. nil
+// options are the zero value. r is not kept. Safe for concurrent use.
 func Negotiate(r *http.Request, o *HandshakeOptions) (*Handshake, error) {
 	if o == nil {
 		o = new(HandshakeOptions)
@@ -74,9 +74,12 @@ func Negotiate(r *http.Request, o *HandshakeOptions) (*Handshake, error) {
 		return nil, badOrigin()
 	}
 	h.Subprotocol = chooseSubprotocol(o.Subprotocols, r.Header["Sec-Websocket-Protocol"])
+	response, ok := negotiateDeflate(r.Header["Sec-Websocket-Extensions"])
+	if !ok {
+		return nil, badRequest("malformed Sec-WebSocket-Extensions")
+	}
 	if o.Compression {
-		h.extensions = negotiateDeflate(r.Header["Sec-Websocket-Extensions"])
-		h.Deflate = h.extensions != ""
+		h.extensions, h.Deflate = response, response != ""
 	}
 	return h, nil
 }
