@@ -38,6 +38,9 @@ func rfcGroups() []rfcGroup {
 		{"fragments", fragmentCases()},
 		{"closing", closingCases()},
 		{"text", textCases()},
+		{"deflate", deflateCases()},
+		{"offers", offerCases()},
+		{"pieces", pieceCases()},
 	}
 }
 
@@ -190,12 +193,12 @@ func concat(tables ...[]rfcCase) (all []rfcCase) {
 
 // lengthCases are on the payload length: its encodings and its limit.
 func lengthCases() []rfcCase {
-	const shortest, sign, tooBig = "RFC 6455 5.2", "RFC 6455 5.2", "RFC 6455 7.4.1"
+	const encoding, tooBig = "RFC 6455 5.2", "RFC 6455 7.4.1"
 	var cases []rfcCase
 	for _, n := range []int{0, 1, 125, 126, 127, 65535, 65536, stageLimit} {
 		cases = append(cases,
-			rfcCase{name: fmt.Sprintf("text of %d bytes", n), rfc: "RFC 6455 5.2", send: text(letters(n)), want: []arrived{message(letters(n))}},
-			rfcCase{name: fmt.Sprintf("binary of %d bytes", n), rfc: "RFC 6455 5.2", on: onBinary, send: binary(octets(n)), want: []arrived{message(octets(n))}})
+			rfcCase{name: fmt.Sprintf("text of %d bytes", n), rfc: encoding, send: text(letters(n)), want: []arrived{message(letters(n))}},
+			rfcCase{name: fmt.Sprintf("binary of %d bytes", n), rfc: encoding, on: onBinary, send: binary(octets(n)), want: []arrived{message(octets(n))}})
 	}
 	for _, tc := range []struct {
 		form int
@@ -203,7 +206,7 @@ func lengthCases() []rfcCase {
 	}{{2, 0}, {2, 1}, {2, 125}, {8, 0}, {8, 1}, {8, 125}, {8, 126}, {8, 65535}} {
 		f := rawFrame{op: websocket.OpText, form: tc.form, data: letters(tc.n)}
 		cases = append(cases, rfcCase{
-			name: fmt.Sprintf("length %d in %d bytes", tc.n, tc.form), rfc: shortest, send: f.bytes(), fail: websocket.CloseProtocolError,
+			name: fmt.Sprintf("length %d in %d bytes", tc.n, tc.form), rfc: encoding, send: f.bytes(), fail: websocket.CloseProtocolError,
 		})
 	}
 	for _, op := range []websocket.Opcode{websocket.OpClose, websocket.OpPing, websocket.OpPong} {
@@ -216,7 +219,7 @@ func lengthCases() []rfcCase {
 	}
 	for _, n := range []uint64{1 << 63, 1<<63 + 5, 1<<64 - 1} {
 		f := rawFrame{op: websocket.OpBinary, claim: n, data: "hello"}
-		cases = append(cases, rfcCase{name: fmt.Sprintf("length %#x, the top bit set", n), rfc: sign, send: f.bytes(), fail: websocket.CloseProtocolError})
+		cases = append(cases, rfcCase{name: fmt.Sprintf("length %#x, the top bit set", n), rfc: encoding, send: f.bytes(), fail: websocket.CloseProtocolError})
 	}
 	for _, op := range []websocket.Opcode{websocket.OpText, websocket.OpBinary} {
 		for _, n := range []uint64{stageLimit + 1, 1 << 32, 1<<63 - 1} {
@@ -369,5 +372,3 @@ func maskCases() []rfcCase {
 		},
 	})
 }
-
-const deflateName = "permessage-deflate"

@@ -34,7 +34,7 @@ const (
 
 	// A stage's Router echoes all messages but these two orders.
 	orderOffline = "!offline" // close the sender's connection
-	orderNoise   = "!noise "  // and a number: send so many bytes of noise
+	orderProse   = "!prose "  // and a number: send so many bytes of prose
 )
 
 // A stageKind is one of the gateways that the cases use.
@@ -86,23 +86,34 @@ func answerOnStage(ctx context.Context, bus hooks.Bus, e hooks.MessageEvent) {
 		_ = bus.ForceOffline(ctx, []string{e.UniqID}, nil)
 		return
 	}
-	if number, ok := strings.CutPrefix(text, orderNoise); ok {
+	if number, ok := strings.CutPrefix(text, orderProse); ok {
 		n, _ := strconv.Atoi(number)
-		_ = bus.SingleCast(ctx, e.UniqID, []byte(noise(n)))
+		_ = bus.SingleCast(ctx, e.UniqID, []byte(prose(n)))
 		return
 	}
 	_ = bus.SingleCast(ctx, e.UniqID, e.Data)
 }
 
-// noise returns n bytes of ASCII that compress to somewhat more than half.
+// noise returns n bytes of ASCII in which next to nothing comes twice.
 func noise(n int) string {
-	const digits = "0123456789abcdef"
+	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 	r := rand.New(rand.NewPCG(1, uint64(n)))
 	b := make([]byte, n)
 	for i := range b {
-		b[i] = digits[r.Uint32()>>28]
+		b[i] = digits[r.IntN(len(digits))]
 	}
 	return string(b)
+}
+
+// prose returns n bytes of ASCII that compress to about a third.
+func prose(n int) string {
+	r := rand.New(rand.NewPCG(2, uint64(n)))
+	b := make([]byte, 0, n+16)
+	for len(b) < n {
+		b = append(b, "item "...)
+		b = append(strconv.AppendInt(b, r.Int64N(10000), 10), ", "...)
+	}
+	return string(b[:n])
 }
 
 // check has the witness served.
