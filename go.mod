@@ -7,6 +7,7 @@ tool golang.org/x/exp/cmd/apidiff
 require (
 	github.com/buexplain/netsvr-protocol-go/v6 v6.0.1
 	github.com/chromedp/chromedp v0.23.0
+	github.com/coder/websocket v1.8.15
 	github.com/gorilla/websocket v1.5.3
 	github.com/klauspost/compress v1.20.3
 	github.com/panjf2000/gnet/v2 v2.10.0

@@ -25,7 +25,7 @@ type Setup struct {
 	// means that its time is the system's.
 	Advance func(time.Duration)
 	// Mounted says that net/http reads the request heads, and answers those
-	// that it cannot read in its own way.
+	// that it cannot read in its own way. Clients connect at /ws.
 	Mounted bool
 }
 
@@ -33,4 +33,9 @@ type Setup struct {
 // for each gateway that a case needs, and may use tb to clean up after it.
 func Test(t *testing.T, setup func(tb testing.TB) Setup) {
 	t.Run("framing", func(t *testing.T) { testFraming(t, setup) })
+	testHandshakes(t, setup)
+	testContracts(t, setup)
+	testSlow(t, setup)
+	testPeers(t, setup)
+	testThirdParty(t, setup)
 }

@@ -65,6 +65,7 @@ func newStage(t *testing.T, kind stageKind, setup func(testing.TB) Setup) *stage
 		Compression: 1, CompressionMin: 1, MaxMessage: stageLimit, WriteLimit: 8 << 20,
 		// Clocks move while connections of other cases wait.
 		HandshakeTimeout: 24 * time.Hour, HeartbeatInterval: -1,
+		Clock: systemClock{},
 	}
 	s := &stage{setup: setup(t), op: websocket.OpText}
 	switch kind {
