@@ -13,7 +13,8 @@ import (
 )
 
 // A Client is a WebSocket client. It reads only when it is told to, and fails
-// the test if what it was told to do cannot be done.
+// the test if what it was told to do cannot be done within 20 seconds. It keeps
+// nothing of what it is given to send.
 type Client struct {
 	g    *Gateway
 	conn *wsclient.Conn

@@ -60,8 +60,9 @@ type Gateway struct {
 	label    string // what the gateway's goroutines are known by
 	allowed  []string
 
-	stop  func() error
-	asked atomic.Bool // Stop was called
+	patience time.Duration // of settle
+	stop     func() error
+	asked    atomic.Bool // Stop was called
 }
 
 // Dial connects to a running gateway.
@@ -99,7 +100,9 @@ func New(t testing.TB, cfg gateway.Config, opts ...Option) *Gateway {
 	for _, opt := range opts {
 		opt(&o)
 	}
-	g := &Gateway{t: t, dial: o.dial, spy: newSpy(), label: t.Name() + " " + rand.Text(), allowed: o.allowed}
+	g := &Gateway{
+		t: t, dial: o.dial, spy: newSpy(), label: t.Name() + " " + rand.Text(), allowed: o.allowed, patience: patience,
+	}
 	switch {
 	case len(cfg.Transports) == 0:
 		cfg.Transports = []transport.Transport{pipe.New(o.pipe...)}

@@ -42,7 +42,7 @@ func (g *Gateway) Settle() {
 // excused passes over Authenticators that have time left.
 func (g *Gateway) settle(excused bool) {
 	g.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), g.patience)
 	defer cancel()
 	before := g.restLoops(ctx)
 	for ctx.Err() == nil {

@@ -79,14 +79,12 @@ func (slowPorter) Admit(context.Context, hooks.OpenEvent) (hooks.Admission, erro
 
 // A handler that hangs is named.
 func TestSettleNamesHandler(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes the kit's patience")
-	}
 	t.Parallel()
 	release := make(chan struct{})
 	r := hooks.RouterFuncs{OnMessage: func(context.Context, hooks.Bus, hooks.MessageEvent) { <-release }}
 	got := try(t, func(t testing.TB) {
 		gw := gatewaytest.New(t, gateway.Config{Router: r})
+		gw.SetPatience(100 * time.Millisecond)
 		t.Cleanup(func() { close(release) })
 		gw.Connect("/").Send("x")
 		gw.Settle()
