@@ -59,7 +59,7 @@ func inboundOrder(t *testing.T, mk maker, inline bool) {
 	}
 	senders.Wait()
 	for range clients {
-		<-seq.closed
+		within(t, seq.closed, "a client's Close")
 	}
 	must(t, s.Stop())
 	if len(seq.faults) > 0 {
@@ -259,7 +259,7 @@ func lateClose(t *testing.T, mk maker) {
 	who.UniqID = fresh.id
 	must(t, s.UpdateConnInfo(ctx, who))
 	old.expectClose(1008, "forceOfflineByCustomerId")
-	if e := <-closed; e.UniqID != old.id || e.CustomerID != "c" || e.Session != "s" || !slices.Equal(e.Topics, []string{"t"}) {
+	if e := within(t, closed, "the older client's Close"); e.UniqID != old.id || e.CustomerID != "c" || e.Session != "s" || !slices.Equal(e.Topics, []string{"t"}) {
 		t.Errorf("the close event %+v does not carry what the connection held", e)
 	}
 	_ = old.Close()

@@ -466,6 +466,17 @@ func total(s gateway.Stats) int64 {
 	return n
 }
 
+// within receives from c.
+func within[T any](t testing.TB, c <-chan T, what string) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(patience):
+		t.Fatalf("in vain: %s", what)
+	}
+	return v
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

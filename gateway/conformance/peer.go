@@ -18,7 +18,7 @@ import (
 	"github.com/sluicegate/sluice/transport/websocket"
 )
 
-// testPeers covers peers that die, at every scene of a connection's life. The
+// testPeers covers peers that die, at every stage of a connection's life. The
 // book must balance after each: no client is left, every Open has its Close, and
 // so has every Open of the Limiter.
 func testPeers(t *testing.T, mk maker) {
@@ -58,16 +58,16 @@ func (l *loss) skip(s *scene) {
 	}
 }
 
-// lostPeers: without a close frame, at every scene.
+// lostPeers: without a close frame, at every stage.
 func lostPeers(t *testing.T, mk maker) {
 	s := start(t, mk, gateway.Config{})
 	for _, l := range losses() {
 		t.Run(l.name, func(t *testing.T) {
 			l.skip(s.on(t))
-			for _, scene := range lifeStages() {
-				t.Run(scene.name, func(t *testing.T) {
+			for _, stage := range lifeStages() {
+				if !t.Run(stage.name, func(t *testing.T) {
 					s := s.on(t)
-					c := scene.reach(s)
+					c := stage.reach(s)
 					if !l.lose(c) {
 						t.Fatal("this connection cannot be " + l.name)
 					}
@@ -77,7 +77,9 @@ func lostPeers(t *testing.T, mk maker) {
 						}
 					}
 					s.settle()
-				})
+				}) {
+					return // what is left of it would fail the others
+				}
 			}
 		})
 	}
@@ -163,7 +165,7 @@ func lostWhileDeciding(t *testing.T, mk maker) {
 				c := s.dial()
 				_, err := io.WriteString(c, exampleHead+"\r\n")
 				must(t, err)
-				<-d.asked
+				within(t, d.asked, "the authenticator is asked")
 				l.lose(c)
 				time.Sleep(time.Millisecond) // there is no event to await
 				d.open <- struct{}{}
@@ -194,7 +196,7 @@ func halfClosedBehindMessages(t *testing.T, mk maker) {
 	if !halfClose(p.Conn.Conn) {
 		t.Skip("in this transport's tests connections cannot be half-closed")
 	}
-	if id := <-seq.closed; id != p.id || seq.next[id] != messages || len(seq.faults) > 0 {
+	if id := within(t, seq.closed, "its Close"); id != p.id || seq.next[id] != messages || len(seq.faults) > 0 {
 		t.Errorf("client %s: %d of %d messages were handled before its Close; %s", id, seq.next[id], messages, strings.Join(seq.faults, "; "))
 	}
 	if _, ok := ended(p.Conn.Conn); !ok {
@@ -210,7 +212,7 @@ func peerTimeouts(t *testing.T, mk maker) {
 	cut := unansweredCloses(t, mk)
 	silentPeers(t, mk)
 	cut()
-	must(t, <-stopped)
+	must(t, within(t, stopped, "the end of the stop"))
 }
 
 // unansweredCloses: who does not answer a close frame is cut when its time is
