@@ -33,7 +33,7 @@ func (f authFunc) Authenticate(ctx context.Context, r *http.Request) (hooks.Iden
 // before it is told to.
 type door struct{ asked, open chan struct{} }
 
-func newDoor() *door { return &door{asked: make(chan struct{}), open: make(chan struct{})} }
+func newDoor() *door { return &door{asked: make(chan struct{}, 1), open: make(chan struct{})} }
 
 // Authenticate implements hooks.Authenticator.
 func (d *door) Authenticate(context.Context, *http.Request) (hooks.Identity, error) {
