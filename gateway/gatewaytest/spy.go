@@ -16,10 +16,11 @@ type spy struct {
 
 	mu    sync.Mutex
 	conns map[string]transport.Conn // by the peer's address
+	ids   map[string]string         // likewise, once they are known
 }
 
 func newSpy() *spy {
-	s := &spy{conns: make(map[string]transport.Conn)}
+	s := &spy{conns: make(map[string]transport.Conn), ids: make(map[string]string)}
 	s.failed, s.fail = context.WithCancelCause(context.Background())
 	return s
 }
@@ -35,32 +36,42 @@ func (s *spy) wrap(ts []transport.Transport) []transport.Transport {
 // uniqID returns the id of the client at addr, or "" if it has none yet.
 func (s *spy) uniqID(addr string) string {
 	s.mu.Lock()
-	c := s.conns[addr]
+	c, id := s.conns[addr], s.ids[addr]
 	s.mu.Unlock()
-	if c == nil {
+	if c == nil || id != "" {
+		return id
+	}
+	// It is set on the client's loop when an Admitter has let it in.
+	if c.Loop().PostAlways(&question{s, c}) != nil {
 		return ""
 	}
-	q := &question{conn: c, answer: make(chan string, 1)}
-	if c.Loop().PostAlways(q) != nil {
-		return ""
-	}
-	return <-q.answer
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ids[addr]
 }
 
-// A question asks for a client's id on its loop, which is where it is set.
+// note remembers c's id, if it has one. It is called on c's loop.
+func (s *spy) note(c transport.Conn) {
+	id := c.Value().(interface{ UniqID() string }).UniqID()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conns[c.RemoteAddr().String()], s.ids[c.RemoteAddr().String()] = c, id
+}
+
+// A question is a Task that notes a client's id.
 type question struct {
-	conn   transport.Conn
-	answer chan string
+	spy  *spy
+	conn transport.Conn
 }
 
 func (q *question) Run(int) (steps int, done bool) {
-	q.answer <- q.conn.Value().(interface{ UniqID() string }).UniqID()
+	q.spy.note(q.conn)
 	return 1, true
 }
 
 func (q *question) Weight() (recipients, bytes int) { return 1, 0 }
 
-func (q *question) Drop() { q.answer <- "" }
+func (q *question) Drop() {}
 
 type spied struct {
 	transport.Transport
@@ -84,8 +95,6 @@ type spyHandler struct {
 }
 
 func (h spyHandler) Open(c transport.Conn) {
-	h.spy.mu.Lock()
-	h.spy.conns[c.RemoteAddr().String()] = c
-	h.spy.mu.Unlock()
 	h.Handler.Open(c)
+	h.spy.note(c)
 }
