@@ -27,6 +27,7 @@ import (
 
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/internal/loop"
+	"github.com/sluicegate/sluice/transport/internal/ulimit"
 	"github.com/sluicegate/sluice/transport/websocket"
 )
 
@@ -102,7 +103,7 @@ func (t *Transport) Serve(ctx context.Context, o transport.Options, h transport.
 		return errors.New("gnet: Serve was called before; Listen anew")
 	}
 	t.opts, t.handler = o, h
-	t.cap = descriptorCap()
+	t.cap = ulimit.Descriptors()
 	ticking, stopTicking := context.WithCancel(context.Background())
 	var ticker sync.WaitGroup
 	ticker.Go(func() { t.tick(ticking) })

@@ -1,6 +1,6 @@
 //go:build unix
 
-package gnet
+package ulimit
 
 import (
 	"math"
@@ -8,17 +8,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spareDescriptors are kept for the host: its files, its database, its log.
-const spareDescriptors = 64
+// spare descriptors are kept for the host: its files, its database, its log.
+const spare = 64
 
-// descriptorCap returns the number from which descriptors are not used for
+// Descriptors returns the number from which descriptors are not used for
 // clients. Go has raised the soft limit to the hard one when the program
 // started.
-func descriptorCap() int {
+func Descriptors() int {
 	var r unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil || r.Cur > math.MaxInt32 {
 		return math.MaxInt32
 	}
 	limit := int(r.Cur)
-	return limit - min(spareDescriptors, limit/4)
+	return limit - min(spare, limit/4)
 }

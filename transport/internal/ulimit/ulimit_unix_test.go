@@ -1,0 +1,24 @@
+//go:build unix
+
+package ulimit
+
+import (
+	"math"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestDescriptors(t *testing.T) {
+	var r unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
+		t.Fatal(err)
+	}
+	limit := math.MaxInt32
+	if r.Cur < math.MaxInt32 {
+		limit = int(r.Cur)
+	}
+	if c := Descriptors(); c <= 0 || c > limit || c < limit-limit/4 {
+		t.Errorf("clients may have those below %d with a limit of %d", c, limit)
+	}
+}
