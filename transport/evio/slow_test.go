@@ -1,0 +1,272 @@
+//go:build darwin || freebsd || linux
+
+package evio_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"golang.org/x/sys/unix"
+
+	"github.com/sluicegate/sluice/transport"
+	"github.com/sluicegate/sluice/transport/evio"
+)
+
+// narrow connects a client with buffers as small as the kernel makes them, on
+// both sides.
+func (s *server) narrow() *websocket.Conn {
+	s.t.Helper()
+	small := net.Dialer{Control: func(_, _ string, rc syscall.RawConn) error {
+		return rc.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 1) })
+	}}
+	d := websocket.Dialer{
+		HandshakeTimeout: 5 * time.Second,
+		NetDialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			return small.DialContext(ctx, network, addr)
+		},
+	}
+	c, _, err := d.Dial("ws://"+s.addr+"/ws", nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.clients = append(s.clients, c)
+	_ = c.SetReadDeadline(time.Now().Add(60 * time.Second))
+	fd := serverSide(s.t, c.NetConn())
+	if fd < 0 {
+		s.t.Fatal("the server's end is not among the descriptors")
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 1); err != nil {
+		s.t.Fatal(err)
+	}
+	return c
+}
+
+// serverSide finds the server's descriptor of a client's connection, or -1.
+func serverSide(t testing.TB, client net.Conn) int {
+	return find(t, func(fd int) bool { return peer(unix.Getpeername(fd)) == client.LocalAddr().String() })
+}
+
+// find returns a descriptor of this process that fits, or -1.
+func find(t testing.TB, fits func(fd int) bool) int {
+	for name := range descriptors(t) {
+		if fd, err := strconv.Atoi(name); err == nil && fits(fd) {
+			return fd
+		}
+	}
+	return -1
+}
+
+func peer(sa unix.Sockaddr, err error) string {
+	if a, ok := sa.(*unix.SockaddrInet4); ok && err == nil {
+		return net.JoinHostPort(net.IP(a.Addr[:]).String(), strconv.Itoa(a.Port))
+	}
+	return ""
+}
+
+// text is message n of a writer: every byte tells where it belongs.
+func text(writer, n, size int) string {
+	unit := fmt.Sprintf("<%d:%d>", writer, n)
+	return unit + strings.Repeat(unit, size/len(unit))
+}
+
+// Frames of all sizes from many writers to a client that reads slowly, with a
+// socket that has never room for one: they arrive whole and in each writer's
+// order.
+func TestSlowReader(t *testing.T) {
+	const writers, each = 8, 60
+	e := new(echo)
+	opened := make(chan transport.Conn, 1)
+	e.onOpen = func(c transport.Conn) { opened <- c }
+	o := options()
+	o.WriteLimit = 64 << 20
+	s := start(t, e, o, evio.Loops(1))
+	c := s.narrow()
+	conn := <-opened
+	sizes := func(w int) *rand.Rand { return rand.New(rand.NewPCG(1, uint64(w))) }
+	size := func(r *rand.Rand) int { return r.IntN(1 << r.IntN(16)) }
+
+	var posting sync.WaitGroup
+	for w := range writers {
+		posting.Go(func() {
+			r := sizes(w)
+			for n := range each {
+				m := text(w, n, size(r))
+				if err := conn.Loop().PostAlways(&one{f: func() { e.send(conn, m) }}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	defer posting.Wait()
+	var expect [writers]*rand.Rand
+	var next [writers]int
+	for w := range writers {
+		expect[w] = sizes(w)
+	}
+	for i := range writers * each {
+		if i < 100 {
+			time.Sleep(time.Millisecond) // a slow reader is what this is about
+		}
+		_, got, err := c.ReadMessage()
+		if err != nil {
+			t.Fatalf("message %d: %v", i, err)
+		}
+		var w, n int
+		if _, err := fmt.Sscanf(string(got), "<%d:%d>", &w, &n); err != nil {
+			t.Fatalf("message %d: %v", i, err)
+		}
+		if n != next[w] {
+			t.Fatalf("writer %d's message %d came where %d was due", w, n, next[w])
+		}
+		next[w]++
+		if want := text(w, n, size(expect[w])); string(got) != want {
+			t.Fatalf("writer %d's message %d was spoilt: %d bytes, want %d", w, n, len(got), len(want))
+		}
+	}
+}
+
+// stall sends c more than it has room for, and returns when the loop is through
+// with it.
+func (s *server) stall(conn transport.Conn, messages int) {
+	s.t.Helper()
+	done := make(chan struct{})
+	big := strings.Repeat("x", 64<<10)
+	must(s.t, conn.Loop().Post(&one{f: func() {
+		for range messages {
+			s.e.send(conn, big)
+		}
+	}}))
+	must(s.t, conn.Loop().Post(&one{f: func() { close(done) }}))
+	<-done
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// processTime is what the process has had of the processors.
+func processTime(t testing.TB) time.Duration {
+	var u unix.Rusage
+	must(t, unix.Getrusage(unix.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// Whatever a client leaves undone, it keeps no loop busy.
+func TestIdleClientsCostNothing(t *testing.T) {
+	for name, behave := range map[string]func(s *server, conn transport.Conn, c *websocket.Conn){
+		"open": func(*server, transport.Conn, *websocket.Conn) {},
+		"does not read": func(s *server, conn transport.Conn, _ *websocket.Conn) {
+			s.stall(conn, 10)
+		},
+		"sends and does not read": func(s *server, conn transport.Conn, c *websocket.Conn) {
+			s.stall(conn, 10)
+			for range 100 {
+				must(s.t, c.WriteMessage(websocket.TextMessage, []byte("more")))
+			}
+		},
+		"has sent its end": func(s *server, conn transport.Conn, c *websocket.Conn) {
+			s.stall(conn, 10)
+			must(s.t, c.NetConn().(*net.TCPConn).CloseWrite())
+		},
+		"an urgent byte": func(s *server, _ transport.Conn, c *websocket.Conn) {
+			rc, err := c.NetConn().(*net.TCPConn).SyscallConn()
+			must(s.t, err)
+			must(s.t, rc.Control(func(fd uintptr) { _ = unix.Sendto(int(fd), []byte{0}, unix.MSG_OOB, nil) }))
+		},
+		"half a frame": func(s *server, _ transport.Conn, c *websocket.Conn) {
+			_, err := c.NetConn().Write([]byte{0x82, 0xfe})
+			must(s.t, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := new(echo)
+			opened := make(chan transport.Conn, 1)
+			e.onOpen = func(c transport.Conn) { opened <- c }
+			s := start(t, e, options(), evio.Loops(2))
+			c := s.narrow()
+			behave(s, <-opened, c)
+			const long = 300 * time.Millisecond
+			before := processTime(t)
+			time.Sleep(long)
+			if cost := processTime(t) - before; cost > long/3 {
+				t.Errorf("%v of processor time in %v", cost, long)
+			}
+		})
+	}
+}
+
+// A close is carried out in its time whether the client reads, sends, both or
+// neither.
+func TestCloseReachesEveryClient(t *testing.T) {
+	quiet := func(*websocket.Conn) {}
+	flood := func(c *websocket.Conn) {
+		raw := c.NetConn()
+		_ = raw.SetWriteDeadline(time.Now().Add(20 * time.Second))
+		frame := append([]byte{0x82, 0xfe, 0x10, 0x00, 0, 0, 0, 0}, make([]byte, 4096)...)
+		for {
+			if _, err := raw.Write(bytes.Repeat(frame, 16)); err != nil {
+				return
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		client   func(*websocket.Conn)
+		messages int // the client does not read
+		limit    int
+	}{
+		"does not answer":         {quiet, 0, 64 << 20},
+		"does not read":           {quiet, 20, 64 << 20},
+		"is too slow":             {quiet, 40, 1 << 20},
+		"sends without end":       {flood, 0, 64 << 20},
+		"sends and does not read": {flood, 20, 64 << 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := new(echo)
+			opened := make(chan transport.Conn, 2)
+			closed := make(chan struct{}, 2)
+			e.onOpen = func(c transport.Conn) { opened <- c }
+			e.onClose = func(transport.Conn, transport.CloseCause) { closed <- struct{}{} }
+			e.onMessage = func(c transport.Conn, _ string) {}
+			o := options()
+			o.WriteLimit, o.MaxMessage = c.limit, 1<<20
+			s := start(t, e, o, evio.Loops(1))
+			client := s.narrow()
+			conn := <-opened
+			var sending sync.WaitGroup
+			sending.Go(func() { c.client(client) })
+			if c.messages > 0 {
+				s.stall(conn, c.messages)
+			}
+			begun := time.Now()
+			must(t, conn.Loop().Post(&one{f: func() { conn.Close(4000, "enough") }}))
+			<-closed
+			eventually(t, "the server's end is closed", func() bool { return serverSide(t, client.NetConn()) < 0 })
+			if took := time.Since(begun); took > o.CloseTimeout+time.Second {
+				t.Errorf("took %v", took)
+			}
+			_ = client.NetConn().SetReadDeadline(time.Now().Add(20 * time.Second))
+			if _, err := io.Copy(io.Discard, client.NetConn()); errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Error("the client does not see the end")
+			}
+			_ = client.Close()
+			sending.Wait()
+			must(t, roundTrip(s.dial(), "unharmed"))
+		})
+	}
+}
