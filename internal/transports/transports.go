@@ -16,6 +16,7 @@ import (
 	"github.com/sluicegate/sluice/gateway/conformance"
 	"github.com/sluicegate/sluice/gateway/gatewaytest"
 	"github.com/sluicegate/sluice/transport"
+	"github.com/sluicegate/sluice/transport/evio"
 	"github.com/sluicegate/sluice/transport/gnet"
 	"github.com/sluicegate/sluice/transport/nethttp"
 	"github.com/sluicegate/sluice/transport/pipe"
@@ -34,6 +35,12 @@ func All() []Case {
 		{"gnet", func(testing.TB) conformance.Setup {
 			return conformance.Setup{
 				Transports: []transport.Transport{gnet.Listen("127.0.0.1:0", gnet.Loops(2))},
+				Dial:       dialFirst,
+			}
+		}},
+		{"evio", func(testing.TB) conformance.Setup {
+			return conformance.Setup{
+				Transports: []transport.Transport{evio.Listen("127.0.0.1:0", evio.Loops(2))},
 				Dial:       dialFirst,
 			}
 		}},
