@@ -32,10 +32,16 @@ type Setup struct {
 // Test runs every case against the transports that setup makes. It is called
 // for each gateway that a case needs, and may use tb to clean up after it.
 func Test(t *testing.T, setup func(tb testing.TB) Setup) {
-	t.Run("framing", func(t *testing.T) { testFraming(t, setup) })
+	t.Run("framing", func(t *testing.T) { Framing(t, setup) })
 	testHandshakes(t, setup)
 	testContracts(t, setup)
 	testSlow(t, setup)
 	testPeers(t, setup)
 	testThirdParty(t, setup)
 }
+
+// Framing runs only what Test does about frames, messages, their compression and
+// the closing handshake: RFC 6455 from section 5 on, and RFC 7692. It is for
+// transports that can be made to read in small pieces, on which the rest would
+// take its time and show nothing more.
+func Framing(t *testing.T, setup func(tb testing.TB) Setup) { testFraming(t, setup) }

@@ -30,7 +30,7 @@ func TestTransports(t *testing.T) {
 
 // Every byte is a read of its own.
 func TestPipeByteByByte(t *testing.T) {
-	conformance.Test(t, func(testing.TB) conformance.Setup {
+	conformance.Framing(t, func(testing.TB) conformance.Setup {
 		p := pipe.New(pipe.Loops(2), pipe.Segment(1))
 		return conformance.Setup{
 			Transports: []transport.Transport{p},

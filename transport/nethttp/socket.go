@@ -8,9 +8,12 @@ import (
 	"github.com/sluicegate/sluice/transport/internal/loop"
 )
 
-// readSize is the size of a reader's buffer, in bytes. A message that is larger
-// gathers in the decoder.
-const readSize = 4 << 10
+// A reader's buffer, in bytes, is small until its client sends more than that at
+// a time. A message that is larger still gathers in the decoder.
+const (
+	smallRead = 512
+	largeRead = 8 << 10
+)
 
 // A socket is a connection with its two goroutines: one reads for as long as it
 // lives, the other writes while there is something to write.
@@ -73,13 +76,16 @@ func (s *socket) cut() {
 
 // read hands what arrives to the loop, until the connection ends.
 func (s *socket) read() {
-	buf := make([]byte, readSize)
+	buf := make([]byte, smallRead)
 	for {
 		n, err := s.conn.Read(buf)
 		if n > 0 {
 			s.loop.mu.Lock()
 			s.core.Input(buf[:n])
 			s.loop.mu.Unlock()
+		}
+		if n == smallRead && len(buf) == smallRead {
+			buf = make([]byte, largeRead)
 		}
 		if err != nil {
 			break
