@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -26,8 +27,9 @@ const (
 	// transport that takes it byte by byte.
 	stageLimit = 72 << 10
 	// stagePatience bounds what is awaited: it is reached only if a rule is
-	// broken.
+	// broken. Once one is, less will do: a broken stage should not take hours.
 	stagePatience = 20 * time.Second
+	stageHaste    = time.Second
 	// stageLeap takes a clock of the transport's own past the time that a
 	// peer has to answer a close frame.
 	stageLeap = 5 * time.Second
@@ -53,6 +55,7 @@ type stage struct {
 	setup Setup
 	gw    *gatewaytest.Gateway
 	op    websocket.Opcode // of what it sends
+	hasty atomic.Bool      // a case has failed
 
 	mu      sync.Mutex
 	witness *wire
@@ -122,11 +125,15 @@ func (s *stage) check(t testing.TB) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.witness == nil {
+		t.Fatal("the witness is not served since a case before this one")
+	}
 	w := *s.witness
-	w.t = t
+	w.t, s.witness = t, nil
 	w.renew()
 	w.write(text("still served"))
 	w.expect(message("still served"))
+	s.witness = &w
 }
 
 // awaitEnds sees the connections that were failed end, each with nothing after
@@ -137,14 +144,19 @@ func (s *stage) awaitEnds(t *testing.T) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, w := range s.failed {
+	for faults := 0; len(s.failed) > 0 && faults < 5; s.failed = s.failed[1:] { // the rest will be alike
+		w := s.failed[0]
 		w.renew()
 		if err := w.c.AwaitEnd(); err != nil {
 			t.Errorf("%s: after the close frame: %v", w.t.Name(), err)
+			s.hasty.Store(true)
+			faults++
 		}
 		_ = w.conn.Close()
 	}
-	s.failed = nil
+	for _, w := range s.failed {
+		_ = w.conn.Close()
+	}
 	s.gw.Eventually("only the witness is left", func() bool {
 		n, err := s.gw.UniqIDCount(t.Context())
 		return err == nil && n == 1
@@ -174,6 +186,9 @@ func (s *stage) dial(t testing.TB) *wire {
 	w := &wire{t: t, stage: s, conn: conn}
 	w.renew()
 	t.Cleanup(func() {
+		if t.Failed() {
+			s.hasty.Store(true)
+		}
 		if !w.kept {
 			_ = conn.Close()
 		}
@@ -216,7 +231,13 @@ func (w *wire) opened(key string, offered bool) {
 }
 
 // renew begins the time anew in which everything must happen.
-func (w *wire) renew() { _ = w.conn.SetDeadline(time.Now().Add(stagePatience)) }
+func (w *wire) renew() {
+	patience := stagePatience
+	if w.stage.hasty.Load() {
+		patience = stageHaste
+	}
+	_ = w.conn.SetDeadline(time.Now().Add(patience))
+}
 
 // write sends bytes with one write.
 func (w *wire) write(b []byte) {
