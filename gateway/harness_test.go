@@ -60,7 +60,6 @@ func on(name string) harness {
 }
 
 func onGnet() harness { return on("gnet") }
-func onPipe() harness { return on("pipe") }
 
 // host is a gateway that runs for the length of a test.
 type host struct {
