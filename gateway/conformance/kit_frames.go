@@ -65,7 +65,7 @@ type stage struct {
 func newStage(t *testing.T, kind stageKind, setup func(testing.TB) Setup) *stage {
 	cfg := gateway.Config{
 		Router: hooks.RouterFuncs{OnMessage: answerOnStage}, Inline: true,
-		Compression: 1, CompressionMin: 1, MaxMessage: stageLimit, WriteLimit: 8 << 20,
+		Compression: 1, CompressionMin: 200, MaxMessage: stageLimit, WriteLimit: 8 << 20,
 		// Clocks move while connections of other cases wait.
 		HandshakeTimeout: 24 * time.Hour, HeartbeatInterval: -1,
 		Clock: systemClock{},

@@ -13,7 +13,7 @@ import (
 
 // pieceCases are on a stream that may come and go in any pieces (RFC 6455 1.3
 // and 5.2 know frames, not segments).
-func pieceCases() []rfcCase { return concat(inPieces(), atASip()) }
+func pieceCases() []rfcCase { return concat(newSession().inPieces(), atASip()) }
 
 // A step is what a client sends, and what comes of it.
 type step struct {
@@ -21,9 +21,12 @@ type step struct {
 	want []arrived
 }
 
-// session is a bit of everything that may follow a handshake, but for the close.
-func session() []step {
-	steps := []step{
+// A session is a bit of everything that may follow a handshake, but for the
+// close.
+type session []step
+
+func newSession() session {
+	steps := session{
 		{send: text("h\u00e9llo")},
 		{send: binary("binary")},
 		{send: rawFrame{op: websocket.OpText, more: true, data: "in \xe2"}.bytes()},
@@ -33,6 +36,7 @@ func session() []step {
 		{send: rawFrame{op: websocket.OpPong}.bytes()},
 		{send: ping(""), want: []arrived{pong("")}},
 		{send: deflated(websocket.OpText, helloTwo).bytes(), want: []arrived{message("Hello")}},
+		{send: deflated(websocket.OpText, string(wsclient.Deflate([]byte(letters(400))))).bytes(), want: []arrived{message(letters(400))}},
 		{send: text(letters(126)), want: []arrived{message(letters(126))}},
 	}
 	steps[0].want = []arrived{message("h\u00e9llo")}
@@ -44,27 +48,27 @@ func session() []step {
 	return steps
 }
 
-// script is all that a client sends in a session, the handshake first. due[i]
-// bytes of it must be sent before the answer to its part i comes.
-func (w *wire) script(key string) (all []byte, due []int) {
+// script is all that a client sends, the handshake first. due[i] bytes of it
+// must be sent before the answer to its part i comes.
+func (steps session) script(w *wire, key string) (all []byte, due []int) {
 	all = w.request(deflateName).Append(nil, key)
 	due = []int{len(all)}
-	for _, s := range session() {
+	for _, s := range steps {
 		all = append(all, s.send...)
 		due = append(due, len(all))
 	}
 	return all, due
 }
 
-// perform plays the session, and then the close, in the pieces that cut makes
-// of what is sent. What has been sent whole is answered before the next piece,
-// if inTurn says so: the gateway then reads the pieces one by one.
-func (w *wire) perform(inTurn bool, cut func(all []byte) [][]byte) {
+// play plays the session on a connection like w, and then the close, in the
+// pieces that cut makes of what is sent. What has been sent whole is answered
+// before the next piece, if inTurn says so: the gateway then reads the pieces
+// one by one.
+func (steps session) play(w *wire, inTurn bool, cut func(all []byte) [][]byte) {
 	w.t.Helper()
 	w = w.stage.dial(w.t)
 	key := wsclient.Key()
-	all, due := w.script(key)
-	steps := session()
+	all, due := steps.script(w, key)
 	sent, done := 0, 0
 	for _, piece := range cut(all) {
 		w.write(piece)
@@ -105,39 +109,39 @@ func halves(at int) func(all []byte) [][]byte {
 }
 
 // inPieces sends a session in two pieces, cut at every byte, and in many.
-func inPieces() []rfcCase {
+func (steps session) inPieces() []rfcCase {
 	const rfc, share = "RFC 6455 4.2.1, 5.2", 16
 	var cases []rfcCase
 	for first := range share {
 		cases = append(cases, rfcCase{
 			name: fmt.Sprintf("a session in two pieces, cut at byte %d and every %dth on", first+1, share), rfc: rfc,
 			play: func(w *wire) {
-				all, _ := w.script(wsclient.Key())
+				all, _ := steps.script(w, wsclient.Key())
 				for at := first + 1; at < len(all); at += share {
-					w.perform(true, halves(at))
+					steps.play(w, true, halves(at))
 				}
 			},
 		})
 	}
 	for _, size := range []int{1, 2, 3, 7, 64, 1 << 20} {
 		cases = append(cases, rfcCase{name: fmt.Sprintf("a session in pieces of %d bytes", size), rfc: rfc, play: func(w *wire) {
-			w.perform(false, in(size))
+			steps.play(w, false, in(size))
 		}}, rfcCase{name: fmt.Sprintf("a session in pieces of %d bytes, each when the last was answered", size), rfc: rfc, play: func(w *wire) {
-			w.perform(true, in(size))
+			steps.play(w, true, in(size))
 		}})
 	}
-	return append(cases, rfcCase{name: "a session and its close in a single write", rfc: rfc, play: playAtOnce})
+	return append(cases, rfcCase{name: "a session and its close in a single write", rfc: rfc, play: steps.playAtOnce})
 }
 
 // playAtOnce sends everything with one write. A close may overtake messages
 // that the Router has only begun to send, but not pongs, and nothing comes
 // twice, in another order or behind it.
-func playAtOnce(w *wire) {
+func (steps session) playAtOnce(w *wire) {
 	w = w.stage.dial(w.t)
 	key := wsclient.Key()
-	all, _ := w.script(key)
+	all, _ := steps.script(w, key)
 	var messages, pongs []arrived
-	for _, s := range session() {
+	for _, s := range steps {
 		for _, a := range s.want {
 			if a.op == websocket.OpPong {
 				pongs = append(pongs, a)
