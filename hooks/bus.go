@@ -13,16 +13,23 @@ import (
 // Its methods may be called on any goroutine, in handlers too. Commands that
 // one caller issues one after the other reach a client in that order, and a
 // query sees the caller's earlier changes. Data is copied before a method
-// returns, so the caller may reuse it; results belong to the caller.
+// returns, so the caller may reuse it; results belong to the caller. Lists come
+// in no particular order.
 //
 // ctx bounds how long a method may wait: in process, for room in the mailbox
-// of an overloaded loop; over TCP, for the gateway. A command returns an error
-// if it was not, or not wholly, taken: ErrOverloaded, ErrStopped, the error of
-// ctx, or one that says what is wrong with the arguments. That a client,
-// customer or topic is not there is no error; such messages are counted as
-// dropped.
+// of an overloaded loop; over TCP, for the gateway. A handler must pass on the
+// ctx that it was given, or one made of it: on an event loop it says that
+// nothing may wait, and with another the loop would wait for itself.
 //
-// An id that is listed twice gets the data twice, and so does a client in two
+// A command returns an error if it was not, or not wholly, taken:
+// [ErrOverloaded], [ErrStopped], the error of ctx, or one that says what is
+// wrong with the arguments. Several may be joined, so test for them with
+// [errors.Is]. Over TCP a command is taken once it is queued to be sent; what
+// goes wrong with it later, the gateway logs and counts. That a client, customer
+// or topic is not there is no error; such messages are counted as dropped.
+//
+// Ids, sessions and topics should be UTF-8: over TCP, a command with others is
+// an error. An id that is listed twice gets the data twice, and so does a client in two
 // of the topics of one publish. Empty and doubled topics are ignored when
 // subscribing. Nil or empty data are not sent, except that the casts and
 // Publish send an empty message.
@@ -68,15 +75,18 @@ type Bus interface {
 	DeleteConnInfo(ctx context.Context, d ConnInfoDelete) error
 
 	// ForceOffline sends the named clients data, if any, and closes them
-	// with code 1008, reason forceOffline. They are offline for every
-	// command that follows.
+	// with code 1008, reason forceOffline (RFC 6455 section 7.4.1). They are
+	// offline for every command that follows. After an error some are closed
+	// without having been sent data.
 	ForceOffline(ctx context.Context, uniqIDs []string, data []byte) error
 	// ForceOfflineByCustomerID does so to all clients of the named
 	// customers, reason forceOfflineByCustomerId.
 	ForceOfflineByCustomerID(ctx context.Context, customerIDs []string, data []byte) error
 	// ForceOfflineGuest does so, after delay, to those of the named clients
 	// that then have neither a session nor a customer id, reason
-	// forceOfflineGuest.
+	// forceOfflineGuest. It does not wait for the delay, of which 0 or less
+	// is none. A gateway lets 65,536 clients wait at most; a command beyond
+	// that is ErrOverloaded, and nothing of it is done.
 	ForceOfflineGuest(ctx context.Context, uniqIDs []string, delay time.Duration, data []byte) error
 
 	// CheckOnline returns those of the named clients that are online.
@@ -97,7 +107,8 @@ type Bus interface {
 	// do not exist are left out.
 	TopicUniqIDs(ctx context.Context, topics []string) (map[string][]string, error)
 	// TopicUniqIDCounts returns how many subscribers each of topics has, or
-	// every topic if all is true.
+	// every topic if all is true. Here and below, topics that do not exist
+	// are left out.
 	TopicUniqIDCounts(ctx context.Context, topics []string, all bool) (map[string]int, error)
 	// TopicCustomerIDs returns the customers with a subscriber of each of
 	// topics.
@@ -119,13 +130,14 @@ type Bus interface {
 	// is configured not to keep are left out.
 	Metrics(ctx context.Context) (map[MetricItem]Metric, error)
 	// Limit puts those fields of l that are above 0 in force, until the
-	// gateway restarts, and returns the limits that then are. It changes
-	// nothing on a gateway whose Limiter is not a LimitSetter.
+	// gateway restarts, and returns the limits that then are. On a gateway
+	// whose Limiter is not a LimitSetter it changes nothing and returns none.
 	Limit(ctx context.Context, l Limits) (Limits, error)
 }
 
-// ConnInfoUpdate says what UpdateConnInfo changes. Fields that are empty leave
-// their part as it is.
+// ConnInfoUpdate says what [Bus.UpdateConnInfo] changes. Fields that are empty
+// leave their part as it is; [Bus.DeleteConnInfo] is for clearing. The lists are
+// copied.
 type ConnInfoUpdate struct {
 	// UniqID is the client.
 	UniqID string
@@ -139,7 +151,7 @@ type ConnInfoUpdate struct {
 	Data []byte
 }
 
-// ConnInfoDelete says what DeleteConnInfo clears.
+// ConnInfoDelete says what [Bus.DeleteConnInfo] clears.
 type ConnInfoDelete struct {
 	// UniqID is the client.
 	UniqID string
@@ -152,26 +164,34 @@ type ConnInfoDelete struct {
 // ConnInfoFields says which fields of a ConnInfo are wanted; others are left
 // zero.
 type ConnInfoFields struct {
+	// UniqID and the others each ask for the field of that name.
 	UniqID, Session, CustomerID, Topics bool
 }
 
 // ConnInfo is what a client's connection holds.
 type ConnInfo struct {
-	UniqID     string
-	Session    string
+	// UniqID names the client.
+	UniqID string
+	// Session is the session, empty if there is none.
+	Session string
+	// CustomerID is the customer that the client belongs to, empty if none.
 	CustomerID string
-	Topics     []string
+	// Topics are those that the client subscribes to.
+	Topics []string
 }
 
-// Errors of a Bus.
+// Errors of a [Bus], to be tested for with [errors.Is].
 var (
 	// ErrStopped says that the gateway, or the client that speaks to it, has
-	// stopped.
+	// stopped. It does not come back.
 	ErrStopped = errors.New("sluice: the gateway has stopped")
 	// ErrOverloaded says that an event loop could not keep up, and that the
 	// message was dropped for the clients of that loop. Send less, or allow
-	// more time or a larger mailbox.
+	// more time or a larger mailbox, see OverloadWait and MailboxLimit in
+	// gateway.Config. From protocol/business it says that a gateway does not
+	// take commands fast enough.
 	ErrOverloaded = errors.New("sluice: an event loop is overloaded; the message was dropped for some clients")
-	// ErrBulkMismatch says that the lists of a bulk command do not pair up.
+	// ErrBulkMismatch says that the lists of a bulk command do not pair up,
+	// and that nothing was sent.
 	ErrBulkMismatch = errors.New("sluice: a bulk command needs as many data as ids, or one id")
 )

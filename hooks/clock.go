@@ -10,6 +10,7 @@ type Clock interface {
 	Now() time.Time
 	// AfterFunc calls f once d has passed, on a goroutine of the clock's
 	// choosing, and returns at once. stop keeps that from happening; it
-	// returns false if it comes too late, and does not wait for f.
+	// returns false if it comes too late, and does not wait for f. Both may
+	// be called on any goroutine.
 	AfterFunc(d time.Duration, f func()) (stop func() bool)
 }

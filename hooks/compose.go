@@ -8,6 +8,7 @@ import (
 // ByClient returns a Router that hands all events of a client to the Router
 // that choose named when it opened. A nil choice ignores the client. choose is
 // called where Open is; it can go by path, query, address or anything else.
+// Events of a client whose Open it has not seen are ignored.
 //
 //	Router: hooks.ByClient(func(e hooks.OpenEvent) hooks.Router {
 //		if strings.HasPrefix(e.Path, "/internal/") {
@@ -61,8 +62,9 @@ func (b *byClient) Close(ctx context.Context, bus Bus, e CloseEvent) {
 //		return remote
 //	}, hooks.Tee(inProcess, remote))
 //
-// As with ByClient, a Router that is a hook besides must be among the
-// gateway's hooks.
+// choose is called where Message is, and must not change e.Data or keep it.
+// others must not be nil; a RouterFuncs{} ignores opens and closes. As with
+// [ByClient], a Router that is a hook besides must be among the gateway's hooks.
 func ByMessage(choose func(e MessageEvent) Router, others Router) Router {
 	return RouterFuncs{
 		OnOpen: others.Open,
@@ -75,7 +77,9 @@ func ByMessage(choose func(e MessageEvent) Router, others Router) Router {
 	}
 }
 
-// Tee returns a Router that hands each event to all of rs, one after the other.
+// Tee returns a Router that hands each event to all of rs, one after the other,
+// in this order. If one panics, those after it do not get the event. As with
+// [ByClient], a Router that is a hook besides must be among the gateway's hooks.
 func Tee(rs ...Router) Router {
 	return RouterFuncs{
 		OnOpen: func(ctx context.Context, bus Bus, e OpenEvent) {

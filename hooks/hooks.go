@@ -6,12 +6,27 @@
 // clients, sessions and topics. Both are the same whether the business code is
 // linked into the gateway or runs in another process.
 //
+//	echo := hooks.RouterFuncs{
+//		OnMessage: func(ctx context.Context, bus hooks.Bus, e hooks.MessageEvent) {
+//			_ = bus.SingleCast(ctx, e.UniqID, e.Data)
+//		},
+//	}
+//	gw, err := gateway.New(gateway.Config{Router: echo, …})
+//
+// A client is one WebSocket connection, and its uniqId, which the gateway
+// makes, names it. A customer is whoever a client belongs to, say a user: any
+// text that the host chooses, and one customer may have many clients. A session
+// is any text that the host has kept with a client. A topic is any text but the
+// empty one; it exists while a client subscribes to it.
+//
 // Smaller interfaces let a host take part elsewhere: a [Limiter] refuses what
 // is too much, an [Authenticator] decides who may come in, an [Admitter] who
 // may stay, a [HandshakeShaper] adds response headers, a [DropObserver] sees
 // what did not arrive, a [CloseObserver] who has left, a [Runner] lives as long
 // as the gateway. A gateway looks once, when it is made, which of them a value
-// implements; the Router is looked at too.
+// implements; the Router is looked at too. Where several implement the same one,
+// they are called in turn, the Router first, then in the order of
+// gateway.Config.Hooks; only Runners run side by side.
 //
 // [ByClient], [ByMessage] and [Tee] make one Router of several.
 package hooks
@@ -27,14 +42,21 @@ import (
 )
 
 // An Authenticator decides, before the upgrade, whether a client may connect
-// and who it is.
+// and who it is. Of several, what a later one knows goes before what an earlier
+// one does, topics add up, and the first error ends it.
 type Authenticator interface {
 	// Authenticate is called on a goroutine of its own and may block until
 	// ctx ends, which it does at the gateway's handshake time-out and, where
-	// the transport can tell, when the client goes away. ctx has the values of
-	// r's context: what the host's HTTP middleware has put there, if the
-	// transport is mounted in an HTTP server. r must not be changed. A *Refusal is answered as it says, any other error
-	// with 403, its text logged and not sent.
+	// the transport can tell, when the client goes away. At most 1,024 calls
+	// of Authenticators and Admitters run at a time; a handshake beyond that
+	// is answered with 503.
+	//
+	// ctx has the values of r's context: what the host's HTTP middleware has
+	// put there, if the transport is mounted in an HTTP server. r has no body
+	// and must not be changed. The Identity's Topics are copied.
+	//
+	// A [*Refusal], which may be wrapped, is answered as it says, any other
+	// error with 403, its text logged and not sent, and a panic with 500.
 	Authenticate(ctx context.Context, r *http.Request) (Identity, error)
 }
 
@@ -51,14 +73,21 @@ type Identity struct {
 
 // An Admitter decides, after the handshake and before the client is listed,
 // whether it may stay. Where an Authenticator can turn a client away with an
-// HTTP status, an Admitter can send it a message.
+// HTTP status, an Admitter can send it a message. Of several, the first error
+// ends it, and all Data so far are sent.
 type Admitter interface {
 	// Admit is called on a goroutine of its own and may block until ctx
-	// ends, which it does when the client is gone or the gateway stops.
-	// What the client sends meanwhile waits for the answer. Without an
-	// error the client is listed and the Router told; a *Disconnect closes
-	// it as it says, and any other error with code 1011, its text logged
-	// and not sent.
+	// ends, which it does when the client is gone or the gateway stops. At
+	// most 1,024 calls of Authenticators and Admitters run at a time; a
+	// client beyond that is closed with code 1013.
+	//
+	// What the client sends meanwhile waits for the answer, up to the
+	// gateway's InboxLimit. The Bus does not find the client yet. The
+	// Admission's Data and Topics are copied.
+	//
+	// Without an error the client is listed and the Router told. A
+	// [*Disconnect], which may be wrapped, closes it as it says; any other
+	// error, or a panic, with code 1011, its text logged and not sent.
 	Admit(ctx context.Context, e OpenEvent) (Admission, error)
 }
 
@@ -74,9 +103,12 @@ type Admission struct {
 
 // A Disconnect is an error that closes a client.
 type Disconnect struct {
-	// Code is the close code, RFC 6455 section 7.4.
+	// Code is the close code, RFC 6455 section 7.4; 4000 to 4999 are for
+	// hosts to give a meaning. One that may not be sent, like 0, is left out
+	// together with the reason.
 	Code int
-	// Reason is sent with it, at most 123 bytes of UTF-8.
+	// Reason is sent with it, at most 123 bytes of UTF-8; what is longer is
+	// cut.
 	Reason string
 }
 
@@ -92,22 +124,27 @@ type CloseObserver interface {
 	// are any. The Router may never have seen the client, as a later
 	// Admitter refused it, it left before it could be listed, or listing it
 	// failed. Closed is called on a loop, or on a goroutine of the
-	// gateway's, and must not block.
+	// gateway's, before the Router's Close, and must not block. e.Topics is
+	// shared: it may be kept and must not be changed. A panic is logged.
 	Closed(e CloseEvent)
 }
 
 // A HandshakeShaper adds to the response that accepts a client.
 type HandshakeShaper interface {
-	// ShapeHandshake may add to h, for instance a cookie. It runs on the
-	// client's loop, or on the authenticator's goroutine if there is one,
-	// and must not block. Headers of the handshake itself cannot be set.
+	// ShapeHandshake may add to h, for instance a cookie. It runs where the
+	// client was decided about: on its loop, on its request's goroutine if
+	// the transport is mounted in an HTTP server, or on the Authenticators'
+	// if there are any. It must not block, change r or keep h, which all
+	// shapers of one response share. Headers of the handshake itself cannot
+	// be set (RFC 6455 section 4.2.2).
 	ShapeHandshake(r *http.Request, h http.Header)
 }
 
 // A DropObserver sees what did not reach a client.
 type DropObserver interface {
 	// Dropped is called on a loop or on the goroutine of whoever issued the
-	// command. It must not block and must not call the Bus.
+	// command, on several at the same time. It must not block and must not
+	// call the Bus. A panic is logged.
 	Dropped(e DropEvent)
 }
 
@@ -115,8 +152,12 @@ type DropObserver interface {
 type DropEvent struct {
 	// UniqID names the client, or is empty if there was none to name.
 	UniqID string
+	// Reason says why.
 	Reason DropReason
-	// Messages and Bytes, the latter with frame headers, are how much.
+	// Messages and Bytes are how much. The bytes of messages to a client
+	// include frame headers; those of messages from one do not. The reasons
+	// limited, clientLimited and backlog are about messages from a client,
+	// closed is about either.
 	Messages, Bytes int64
 }
 
@@ -125,7 +166,8 @@ type DropReason string
 
 // The reasons for a drop. Each has a counter in the gateway's Stats.
 const (
-	// DropClosed: the client was closing when the message came up for it.
+	// DropClosed: the client was closing when the message came up for it, or
+	// when a message came from it.
 	DropClosed DropReason = "closed"
 	// DropSlow: the client reads too slowly and passed its write limit.
 	DropSlow DropReason = "slow"
@@ -154,20 +196,28 @@ const (
 // A Runner is a hook that lives as long as the gateway.
 type Runner interface {
 	// Run is called on a goroutine of its own once the gateway accepts
-	// clients. It must return soon after ctx ends; the gateway waits for
-	// it. An error that comes earlier stops the gateway.
+	// clients, and not at all if it never does. ctx ends when the gateway
+	// has stopped: the clients are gone, and the Router's calls have returned
+	// or were given up. Run must return soon after; the gateway waits for
+	// it. An error that comes earlier stops the gateway, nil does not. A
+	// panic is not recovered.
 	Run(ctx context.Context, bus Bus) error
 }
 
-// A Limiter refuses what is too much. Its methods run on the loops and must
-// not block.
+// A Limiter refuses what is too much. Its methods are called on the loops, and
+// on other goroutines of the gateway's, several at the same time. They must not
+// block. Package hooks/limit has one.
 type Limiter interface {
-	// Open is asked before a handshake from ip goes on. nil admits the
-	// client; a *Refusal is answered as it says, any other error with 429.
+	// Open is asked before a handshake from ip goes on, and before an
+	// Authenticator is. nil admits the client; a [*Refusal], which may be
+	// wrapped, is answered as it says, any other error with 429. ip is the
+	// connection's peer, which may be a proxy, and is the zero Addr if the
+	// peer has none. An IPv4 address is never in its IPv6 form.
 	Open(ip netip.Addr) error
-	// Message is asked before a message of size bytes goes to the Router. An
-	// error drops the message, which is counted: as the client's own fault
-	// if it is ErrClientLimited.
+	// Message is asked before a message of size bytes, after inflating, goes
+	// to the Router; heartbeats are not asked about. An error drops the
+	// message, which is counted: as the client's own fault if it is
+	// [ErrClientLimited]. The client is not told.
 	Message(uniqID string, size int) error
 	// Close is told that a client which Open admitted is gone. uniqID is
 	// empty if the client never got so far as to be open.
@@ -183,16 +233,16 @@ var (
 )
 
 // Limits are rates that a Limiter keeps for all clients together; 0 means that
-// there is no such limit.
+// there is no such limit. To [Bus.Limit] and [LimitSetter], 0 means to leave it.
 type Limits struct {
-	// OnOpen is how many clients may connect per second.
+	// OnOpen is how many clients may connect, per second.
 	OnOpen int
-	// OnMessage is how many messages clients may send per second.
+	// OnMessage is how many messages clients may send, per second.
 	OnMessage int
 }
 
 // A LimitSetter is a Limiter whose limits can be asked and changed: what the
-// Limit command does.
+// Limit command, [Bus.Limit], does.
 type LimitSetter interface {
 	// SetLimits puts those fields of l that are above 0 in force and returns
 	// the limits that then are. It may be called on any goroutine.
@@ -202,8 +252,8 @@ type LimitSetter interface {
 // A Forwarder is a hook that hands events to other processes.
 type Forwarder interface {
 	// FailedSends returns how many events it was given and could not hand
-	// over, since it was made: item 10 of the metrics. It may be called on
-	// any goroutine.
+	// over, since it was made: [MetricFailedSends]. It may be called on any
+	// goroutine and must not block.
 	FailedSends() int64
 }
 
@@ -211,18 +261,21 @@ type Forwarder interface {
 // listens where other processes send their commands. It is asked once, when
 // the gateway is made, if the gateway is not told otherwise.
 type NodeNamer interface {
+	// Node returns the first six bytes of every uniqId, or the zero Node if
+	// it has no opinion. It is called by gateway.New.
 	Node() protocol.Node
 }
 
-// A Refusal is an error that answers a handshake with an HTTP status.
+// A Refusal is an error that answers a handshake with an HTTP status. The
+// gateway only reads it, so that one value may serve for many handshakes.
 type Refusal struct {
-	// Status is the HTTP status. Zero means 403 from an Authenticator and
-	// 429 from a Limiter.
+	// Status is the HTTP status (RFC 9110 section 15). Zero means 403 from
+	// an Authenticator and 429 from a Limiter.
 	Status int
 	// Header is added to the response and may be nil. A Retry-After tells a
 	// client when to come back.
 	Header http.Header
-	// Reason is sent as the body.
+	// Reason is sent as the body, which any client can read.
 	Reason string
 }
 

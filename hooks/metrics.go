@@ -1,7 +1,7 @@
 package hooks
 
 // MetricItem is the number of a counter, as the protocol's Metrics command has
-// it.
+// it: one of the constants below.
 type MetricItem int32
 
 // The counters of a gateway.
@@ -30,7 +30,8 @@ const (
 	// process.
 	MetricFailedSends MetricItem = 10
 	// MetricFailedWrites counts messages that a client's socket did not
-	// take: it was closing, too slow, or failed.
+	// take: it was closing, too slow, or failed. Messages from a client that
+	// was closing are among them.
 	MetricFailedWrites MetricItem = 11
 	// MetricFailedWriteBytes counts their bytes, with frame headers.
 	MetricFailedWriteBytes MetricItem = 12
@@ -42,7 +43,8 @@ const (
 // MetricItems is how many items there are; they are numbered from 1.
 const MetricItems = 13
 
-// Metric is one counter of a gateway.
+// Metric is one counter of a gateway, as [Bus.Metrics] returns it. Byte counters
+// count bytes, and bytes per second.
 type Metric struct {
 	// Count is the total since the gateway was made.
 	Count int64

@@ -2,19 +2,30 @@ package hooks
 
 import "context"
 
-// A Router is business code: it is called for what clients do.
+// A Router is business code: it is called for what clients do. [RouterFuncs]
+// makes one of functions.
 //
 // For one client the calls come one after the other: Open, then Message for
 // each message in the order of arrival, then Close exactly once. Different
 // clients' calls run at the same time. By default they run on the gateway's
 // workers and may block; a gateway configured as Inline calls on its event
-// loops, where they must not.
+// loops, where they must not. In another process, which protocol/business
+// serves, they run on goroutines of its Client's and may block; a process that
+// takes a client over from another, or comes later than it, sees only what the
+// client does from then on.
 //
-// ctx ends when the gateway has stopped waiting for handlers. A call that
-// panics closes its client with code 1011 and is logged.
+// ctx ends when the gateway has stopped waiting for handlers. It is what a
+// handler passes to the methods of bus. bus may be kept and used on any
+// goroutine, also after the call.
+//
+// A call that panics is logged. In the gateway's own process it also closes its
+// client, with code 1011.
 type Router interface {
+	// Open tells of a client that has connected.
 	Open(ctx context.Context, bus Bus, e OpenEvent)
+	// Message tells of a message. e.Data is valid until it returns.
 	Message(ctx context.Context, bus Bus, e MessageEvent)
+	// Close tells that a client is gone.
 	Close(ctx context.Context, bus Bus, e CloseEvent)
 }
 
@@ -29,12 +40,13 @@ type OpenEvent struct {
 	// RawQuery is the query of the request's URL, without the question
 	// mark.
 	RawQuery string
-	// XForwardedFor and XRealIP are the request's headers of those names,
-	// as the client or a proxy before it wrote them: not to be trusted by
-	// themselves.
+	// XForwardedFor is the request's header X-Forwarded-For, as the client
+	// or a proxy before it wrote it: not to be trusted by itself.
 	XForwardedFor string
-	XRealIP       string
-	// RemoteAddr is the IP address of the peer, without a port.
+	// XRealIP is the header X-Real-Ip, likewise.
+	XRealIP string
+	// RemoteAddr is the IP address of the connection's peer, which may be a
+	// proxy, without a port. It is "invalid IP" if the peer has none.
 	RemoteAddr string
 }
 
@@ -43,12 +55,17 @@ type OpenEvent struct {
 // of the same client's previous message has made, if the Router runs in another
 // process: whoever needs the present state asks the Bus.
 type MessageEvent struct {
-	UniqID     string
+	// UniqID names the client.
+	UniqID string
+	// CustomerID is the customer that it belongs to, empty if none.
 	CustomerID string
-	Session    string
-	// Topics is shared: it must not be changed.
+	// Session is its session, empty if there is none.
+	Session string
+	// Topics are those that it subscribes to. The slice is shared: it may be
+	// kept and must not be changed.
 	Topics []string
-	// Data is valid until Message returns. Passing it to a Bus is safe,
+	// Data is the message, text or binary, inflated. It is valid until
+	// Message returns and must not be changed. Passing it to a Bus is safe,
 	// keeping it needs a copy.
 	Data []byte
 }
@@ -56,10 +73,14 @@ type MessageEvent struct {
 // CloseEvent tells that a client is gone, and what the connection held. The Bus
 // does not find the client any more.
 type CloseEvent struct {
-	UniqID     string
+	// UniqID names the client.
+	UniqID string
+	// CustomerID is the customer that it belonged to, empty if none.
 	CustomerID string
-	Session    string
-	// Topics is shared: it must not be changed.
+	// Session was its session, empty if there was none.
+	Session string
+	// Topics are those that it subscribed to. The slice is shared: it may be
+	// kept and must not be changed.
 	Topics []string
 }
 
@@ -68,19 +89,23 @@ type noWait struct{}
 
 // WithoutWaiting returns a context that tells whoever is called with it not to
 // wait for anything. A gateway passes one to the calls that it makes on its
-// event loops.
+// event loops. It may be called on any goroutine.
 func WithoutWaiting(ctx context.Context) context.Context {
 	return context.WithValue(ctx, noWait{}, true)
 }
 
 // MayWait reports whether a call with this context may wait: it is false on an
-// event loop, see WithoutWaiting.
+// event loop, see [WithoutWaiting]. It may be called on any goroutine. Routers
+// and Buses that can wait ask it.
 func MayWait(ctx context.Context) bool { return ctx.Value(noWait{}) == nil }
 
-// Middleware wraps a Router, as net/http's middleware wraps a Handler.
+// Middleware wraps a Router, as net/http's middleware wraps a Handler. What it
+// returns is called as any [Router] is, and passes on what it was called with.
 type Middleware func(Router) Router
 
-// Chain wraps r so that the first of ms sees an event first.
+// Chain wraps r so that the first of ms sees an event first. A Router that is a
+// hook besides, like hooks/remote's, must then be among the gateway's hooks, as
+// the gateway cannot see it.
 func Chain(r Router, ms ...Middleware) Router {
 	for i := len(ms) - 1; i >= 0; i-- {
 		r = ms[i](r)
@@ -88,29 +113,32 @@ func Chain(r Router, ms ...Middleware) Router {
 	return r
 }
 
-// RouterFuncs is a Router made of functions. Events whose function is nil are
+// RouterFuncs is a [Router] made of functions. Events whose function is nil are
 // ignored.
 type RouterFuncs struct {
-	OnOpen    func(ctx context.Context, bus Bus, e OpenEvent)
+	// OnOpen is called as Router.Open is.
+	OnOpen func(ctx context.Context, bus Bus, e OpenEvent)
+	// OnMessage is called as Router.Message is.
 	OnMessage func(ctx context.Context, bus Bus, e MessageEvent)
-	OnClose   func(ctx context.Context, bus Bus, e CloseEvent)
+	// OnClose is called as Router.Close is.
+	OnClose func(ctx context.Context, bus Bus, e CloseEvent)
 }
 
-// Open implements Router.
+// Open implements [Router]: it calls OnOpen.
 func (f RouterFuncs) Open(ctx context.Context, bus Bus, e OpenEvent) {
 	if f.OnOpen != nil {
 		f.OnOpen(ctx, bus, e)
 	}
 }
 
-// Message implements Router.
+// Message implements [Router]: it calls OnMessage.
 func (f RouterFuncs) Message(ctx context.Context, bus Bus, e MessageEvent) {
 	if f.OnMessage != nil {
 		f.OnMessage(ctx, bus, e)
 	}
 }
 
-// Close implements Router.
+// Close implements [Router]: it calls OnClose.
 func (f RouterFuncs) Close(ctx context.Context, bus Bus, e CloseEvent) {
 	if f.OnClose != nil {
 		f.OnClose(ctx, bus, e)
