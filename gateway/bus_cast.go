@@ -11,7 +11,7 @@ import (
 
 var _ hooks.Bus = (*Gateway)(nil)
 
-// Broadcast implements hooks.Bus.
+// Broadcast implements [hooks.Bus].
 func (g *Gateway) Broadcast(ctx context.Context, data []byte) error {
 	if as := g.reg.Everyone(nil); len(as) > 0 {
 		return g.deliverAll(ctx, as, g.encode(data))
@@ -19,13 +19,13 @@ func (g *Gateway) Broadcast(ctx context.Context, data []byte) error {
 	return nil
 }
 
-// SingleCast implements hooks.Bus.
+// SingleCast implements [hooks.Bus].
 func (g *Gateway) SingleCast(ctx context.Context, uniqID string, data []byte) error {
 	var one [1]*registry.Client
 	return g.cast(ctx, g.reg.Find(one[:0], uniqID), 1, data)
 }
 
-// Multicast implements hooks.Bus.
+// Multicast implements [hooks.Bus].
 func (g *Gateway) Multicast(ctx context.Context, uniqIDs []string, data []byte) error {
 	return g.cast(ctx, g.reg.Find(nil, uniqIDs...), len(uniqIDs), data)
 }
@@ -41,12 +41,12 @@ func (g *Gateway) cast(ctx context.Context, found []*registry.Client, named int,
 	return g.deliverTo(ctx, found, g.encode(data))
 }
 
-// SingleCastByCustomerID implements hooks.Bus.
+// SingleCastByCustomerID implements [hooks.Bus].
 func (g *Gateway) SingleCastByCustomerID(ctx context.Context, customerID string, data []byte) error {
 	return g.castCustomers(ctx, []string{customerID}, data)
 }
 
-// MulticastByCustomerID implements hooks.Bus.
+// MulticastByCustomerID implements [hooks.Bus].
 func (g *Gateway) MulticastByCustomerID(ctx context.Context, customerIDs []string, data []byte) error {
 	return g.castCustomers(ctx, customerIDs, data)
 }
@@ -70,12 +70,12 @@ func (g *Gateway) dropUnknown(data []byte) {
 	g.drop("", hooks.DropUnknown, 1, int64(websocket.FrameSize(len(data))))
 }
 
-// SingleCastBulk implements hooks.Bus.
+// SingleCastBulk implements [hooks.Bus].
 func (g *Gateway) SingleCastBulk(ctx context.Context, uniqIDs []string, data [][]byte) error {
 	return g.bulk(ctx, uniqIDs, data, g.SingleCast)
 }
 
-// SingleCastBulkByCustomerID implements hooks.Bus.
+// SingleCastBulkByCustomerID implements [hooks.Bus].
 func (g *Gateway) SingleCastBulkByCustomerID(ctx context.Context, customerIDs []string, data [][]byte) error {
 	return g.bulk(ctx, customerIDs, data, g.SingleCastByCustomerID)
 }

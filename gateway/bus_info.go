@@ -7,7 +7,7 @@ import (
 	"github.com/sluicegate/sluice/registry"
 )
 
-// UpdateConnInfo implements hooks.Bus.
+// UpdateConnInfo implements [hooks.Bus].
 func (g *Gateway) UpdateConnInfo(ctx context.Context, u hooks.ConnInfoUpdate) error {
 	var ch registry.Change
 	if u.NewSession != "" {
@@ -23,7 +23,7 @@ func (g *Gateway) UpdateConnInfo(ctx context.Context, u hooks.ConnInfoUpdate) er
 	return g.answer(ctx, c, ok, u.Data)
 }
 
-// DeleteConnInfo implements hooks.Bus.
+// DeleteConnInfo implements [hooks.Bus].
 func (g *Gateway) DeleteConnInfo(ctx context.Context, d hooks.ConnInfoDelete) error {
 	var ch registry.Change
 	if d.Session {
@@ -39,7 +39,7 @@ func (g *Gateway) DeleteConnInfo(ctx context.Context, d hooks.ConnInfoDelete) er
 	return g.answer(ctx, c, ok, d.Data)
 }
 
-// ConnInfo implements hooks.Bus.
+// ConnInfo implements [hooks.Bus].
 func (g *Gateway) ConnInfo(_ context.Context, uniqIDs []string, f hooks.ConnInfoFields) (map[string]hooks.ConnInfo, error) {
 	infos := make(map[string]hooks.ConnInfo, len(uniqIDs))
 	for _, c := range g.reg.Find(nil, uniqIDs...) {
@@ -48,7 +48,7 @@ func (g *Gateway) ConnInfo(_ context.Context, uniqIDs []string, f hooks.ConnInfo
 	return infos, nil
 }
 
-// ConnInfoByCustomerID implements hooks.Bus.
+// ConnInfoByCustomerID implements [hooks.Bus].
 func (g *Gateway) ConnInfoByCustomerID(_ context.Context, customerIDs []string, f hooks.ConnInfoFields) (map[string][]hooks.ConnInfo, error) {
 	infos := make(map[string][]hooks.ConnInfo, len(customerIDs))
 	for _, id := range customerIDs {

@@ -6,7 +6,7 @@ import (
 	"github.com/sluicegate/sluice/hooks"
 )
 
-// Metrics implements hooks.Bus.
+// Metrics implements [hooks.Bus].
 func (g *Gateway) Metrics(context.Context) (map[hooks.MetricItem]hooks.Metric, error) {
 	all := g.rates.metrics(g.cfg.Clock.Now(), g.metricCounts())
 	if g.cfg.Metrics == nil {
@@ -19,7 +19,7 @@ func (g *Gateway) Metrics(context.Context) (map[hooks.MetricItem]hooks.Metric, e
 	return kept, nil
 }
 
-// Limit implements hooks.Bus.
+// Limit implements [hooks.Bus].
 func (g *Gateway) Limit(_ context.Context, l hooks.Limits) (hooks.Limits, error) {
 	if s, ok := g.cfg.Limiter.(hooks.LimitSetter); ok {
 		return s.SetLimits(l), nil

@@ -11,12 +11,12 @@ import (
 	"github.com/sluicegate/sluice/transport/websocket"
 )
 
-// ForceOffline implements hooks.Bus.
+// ForceOffline implements [hooks.Bus].
 func (g *Gateway) ForceOffline(ctx context.Context, uniqIDs []string, data []byte) error {
 	return g.forceOffline(ctx, g.reg.Find(nil, uniqIDs...), everyone, data, "forceOffline")
 }
 
-// ForceOfflineByCustomerID implements hooks.Bus.
+// ForceOfflineByCustomerID implements [hooks.Bus].
 func (g *Gateway) ForceOfflineByCustomerID(ctx context.Context, customerIDs []string, data []byte) error {
 	return g.forceOffline(ctx, g.reg.FindByCustomer(nil, customerIDs...), everyone, data, "forceOfflineByCustomerId")
 }
@@ -76,7 +76,7 @@ type guestTimers struct {
 // guestTimer is one command.
 type guestTimer struct{ stop func() bool }
 
-// ForceOfflineGuest implements hooks.Bus.
+// ForceOfflineGuest implements [hooks.Bus].
 func (g *Gateway) ForceOfflineGuest(ctx context.Context, uniqIDs []string, delay time.Duration, data []byte) error {
 	clients := g.reg.Find(nil, uniqIDs...)
 	if delay <= 0 {

@@ -6,12 +6,12 @@ import (
 	"github.com/sluicegate/sluice/registry"
 )
 
-// Subscribe implements hooks.Bus.
+// Subscribe implements [hooks.Bus].
 func (g *Gateway) Subscribe(ctx context.Context, uniqID string, topics []string, data []byte) error {
 	return g.changeTopics(ctx, g.reg.Subscribe, uniqID, topics, data)
 }
 
-// Unsubscribe implements hooks.Bus.
+// Unsubscribe implements [hooks.Bus].
 func (g *Gateway) Unsubscribe(ctx context.Context, uniqID string, topics []string, data []byte) error {
 	return g.changeTopics(ctx, g.reg.Unsubscribe, uniqID, topics, data)
 }
@@ -38,7 +38,7 @@ func (g *Gateway) answer(ctx context.Context, c *registry.Client, ok bool, data 
 	return g.deliverOne(ctx, c, g.encode(data))
 }
 
-// DeleteTopics implements hooks.Bus.
+// DeleteTopics implements [hooks.Bus].
 func (g *Gateway) DeleteTopics(ctx context.Context, topics []string, data []byte) error {
 	lost := g.reg.DeleteTopics(topics)
 	if len(lost) == 0 || len(data) == 0 {
@@ -47,7 +47,7 @@ func (g *Gateway) DeleteTopics(ctx context.Context, topics []string, data []byte
 	return g.deliverTo(ctx, lost, g.encode(data))
 }
 
-// Publish implements hooks.Bus.
+// Publish implements [hooks.Bus].
 func (g *Gateway) Publish(ctx context.Context, topics []string, data []byte) error {
 	var few [4]registry.Audience
 	as := few[:0]
@@ -63,7 +63,7 @@ func (g *Gateway) Publish(ctx context.Context, topics []string, data []byte) err
 	return g.deliverAll(ctx, as, g.encode(data))
 }
 
-// PublishBulk implements hooks.Bus.
+// PublishBulk implements [hooks.Bus].
 func (g *Gateway) PublishBulk(ctx context.Context, topics []string, data [][]byte) error {
 	return g.bulk(ctx, topics, data, func(ctx context.Context, topic string, d []byte) error {
 		return g.Publish(ctx, []string{topic}, d)

@@ -13,21 +13,24 @@ import (
 )
 
 // Config says how to build a Gateway. Only Transports must be set; the zero
-// value of every other field is a safe default.
+// value of every other field is a safe default. New keeps the slices, which must
+// not be changed afterwards. Sizes and numbers that are negative are an error.
 type Config struct {
 	// Transports accept the clients. There must be at least one, and each
-	// belongs to one gateway.
+	// belongs to one gateway. Package transport/gnet has the default one.
 	Transports []transport.Transport
-	// Path is the request path at which clients connect, for example "/ws".
-	// Empty means any path.
+	// Path is the request path at which clients connect, for example "/ws";
+	// others are answered with 404. Empty means any path.
 	Path string
 	// Origins are the web origins whose pages may connect, written as
 	// browsers send them: "https://example.com". They are compared exactly.
-	// Empty means the gateway's own origin only; "*" means any. Clients that
-	// are not browsers send no origin and are not held up.
+	// Empty means the gateway's own origin only; "*" means any. Others are
+	// answered with 403. Clients that are not browsers send no origin and
+	// are not held up (RFC 6455 section 10.2).
 	Origins []string
-	// Subprotocols are offered to clients in order of preference. Empty
-	// means none.
+	// Subprotocols are those that the gateway speaks, the preferred first:
+	// a client gets the first that it offers too (RFC 6455 section 1.9).
+	// Empty means none.
 	Subprotocols []string
 
 	// Router is the business code. Nil ignores what clients do, which is
@@ -35,7 +38,9 @@ type Config struct {
 	Router hooks.Router
 	// Inline calls the Router on the event loops instead of on workers. It
 	// saves a change of goroutine per message; in return the Router must
-	// never block, as all clients of a loop would wait.
+	// never block, as all clients of a loop would wait. It must pass the ctx
+	// that it is given to the Bus, whose commands then do not wait for room
+	// but fail with hooks.ErrOverloaded.
 	Inline bool
 	// Hooks take part in what their types say: each must implement one or
 	// more of hooks.Authenticator, Admitter, HandshakeShaper, DropObserver,
@@ -50,25 +55,29 @@ type Config struct {
 
 	// Node is the first six bytes of every uniqId: the IPv4 address and port
 	// at which business processes reach this gateway, or any other number
-	// that no other gateway has. Zero means what a hooks.NodeNamer says, or
-	// without one a random number.
+	// that no other gateway has. Zero means what a [hooks.NodeNamer] says,
+	// or without one a random number.
 	Node protocol.Node
 	// Binary sends messages to clients as binary frames. False means text,
 	// and then data must be UTF-8, as browsers end the connection otherwise.
 	Binary bool
 	// Compression is the level, 1 (fast) to 9 (small), at which messages are
-	// compressed for clients that offer permessage-deflate. Zero means off.
+	// compressed for clients that offer permessage-deflate (RFC 7692). Zero
+	// means off, in both directions.
 	Compression int
 	// CompressionMin is the size from which messages are compressed, in
 	// bytes. Zero means 256.
 	CompressionMin int
 
 	// HeartbeatInterval is how long a client may be silent before it is
-	// closed with code 1001. Zero means 120 seconds, negative for ever.
+	// closed with code 1001. Anything that it sends counts. The gateway
+	// sends no pings, and pages cannot: one that only listens must send the
+	// HeartbeatMessage now and then. Zero means 120 seconds, negative for
+	// ever.
 	HeartbeatInterval time.Duration
 	// HeartbeatMessage is a text message that only shows that the client is
-	// alive; the Router does not see it. Empty means the protocol's default,
-	// protocol.DefaultHeartbeat.
+	// alive; the Router does not see it, and it is not answered. Empty means
+	// the protocol's default, [protocol.DefaultHeartbeat].
 	HeartbeatMessage string
 	// HandshakeTimeout bounds the time from connecting to the end of the
 	// handshake, an Authenticator's time included. Zero means 10 seconds.
@@ -77,8 +86,9 @@ type Config struct {
 	// MaxHeader bounds the head of a handshake request, in bytes. Zero means
 	// 16 KiB.
 	MaxHeader int
-	// MaxMessage bounds one message from a client, after inflating, in
-	// bytes; a larger one closes the client with code 1009. Zero means 1 MiB.
+	// MaxMessage bounds one message from a client, all its fragments
+	// together and after inflating, in bytes; a larger one closes the client
+	// with code 1009. Zero means 1 MiB.
 	MaxMessage int
 	// WriteLimit bounds what may wait for a client that does not read, in
 	// bytes, each message counting 16 more; passing it closes the client
@@ -88,24 +98,26 @@ type Config struct {
 	// InboxLimit bounds what a client has sent and the Router has not yet
 	// begun with, in bytes, each message counting 64 more; passing it closes
 	// the client with code 1008, "inbox full". One message is always taken.
-	// Zero means 1 MiB.
+	// With Inline it only bounds what waits for Admitters. Zero means 1 MiB.
 	InboxLimit int
-	// MailboxLimit bounds what waits for one event loop, in bytes; commands
-	// wait for room as long as their context allows, up to OverloadWait.
-	// Zero means 16 MiB.
+	// MailboxLimit bounds what waits for one event loop, in bytes, each
+	// command counting 128 more; commands wait for room as long as their
+	// context allows, up to OverloadWait. Zero means 16 MiB.
 	MailboxLimit int
 	// OverloadWait is how long a command waits at most for an overloaded
-	// loop before its message is dropped. Zero means 5 seconds.
+	// loop before its message is dropped for that loop's clients and it
+	// returns hooks.ErrOverloaded. Zero means 5 seconds.
 	OverloadWait time.Duration
 	// Workers bounds the Router calls that run at the same time. A call that
 	// blocks occupies one, so it should exceed the number of clients whose
 	// calls may block at once. Zero means 1,024.
 	Workers int
 	// StopTimeout is how long Run waits, when it stops, for Router calls to
-	// return, before it cancels their contexts. Zero means 5 seconds.
+	// return, before it cancels their contexts, and then again before it
+	// gives up. Zero means 5 seconds.
 	StopTimeout time.Duration
 
-	// Metrics are the items that the Metrics command answers with. Nil means
+	// Metrics are the items that [hooks.Bus.Metrics] answers with. Nil means
 	// all of them, an empty list none.
 	Metrics []hooks.MetricItem
 	// Clock is the time that the gateway goes by: in uniqIds and rates, for

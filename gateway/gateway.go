@@ -12,7 +12,7 @@
 //	}
 //	return gw.Run(ctx)
 //
-// A [Gateway] implements [hooks.Bus], so the host's own code, be it a Router or
+// Run returns when ctx ends. A [Gateway] implements [hooks.Bus], so the host's own code, be it a Router or
 // an HTTP handler elsewhere in the program, acts on clients by calling it. Two
 // gateways in one process do not know of each other.
 package gateway
@@ -34,7 +34,9 @@ import (
 	"github.com/sluicegate/sluice/transport/websocket"
 )
 
-// A Gateway holds clients. All its methods may be called on any goroutine.
+// A Gateway holds clients. It is made by [New]. All its methods may be called on
+// any goroutine, also before Run and after it, when there are no clients. Those
+// of [hooks.Bus] are described there.
 type Gateway struct {
 	cfg     Config
 	log     *slog.Logger
@@ -113,21 +115,25 @@ func (g *Gateway) node() protocol.Node {
 	return node
 }
 
-// Ready returns a channel that is closed when all transports accept clients.
+// Ready returns a channel that is closed when all transports accept clients. It
+// stays open if Run fails before.
 func (g *Gateway) Ready() <-chan struct{} { return g.ready }
 
 // Addrs returns the addresses at which the transports accept clients, in the
-// order in which they became ready.
+// order in which they became ready. One that is mounted in an HTTP server, or
+// has no listener, gives an address that says so. The slice is the caller's.
 func (g *Gateway) Addrs() []net.Addr {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return append([]net.Addr(nil), g.addrs...)
 }
 
-// Run serves until ctx ends, then closes the clients with code 1001, waits for
-// the Router's calls and returns nil. It returns an error if a transport or a
-// hook cannot start or ends by itself, or if calls of the Router have not
-// returned some time after Config.StopTimeout. It may be called once.
+// Run serves until ctx ends, then closes the clients with code 1001 (RFC 6455
+// section 7.4.1), waits for the Router's calls and returns nil. It blocks. It
+// returns an error if a transport cannot start or ends by itself, if a Runner
+// fails, or if calls of the Router have not returned after twice
+// Config.StopTimeout; the Gateway is of no more use then. It may be called
+// once.
 func (g *Gateway) Run(ctx context.Context) error {
 	if g.started.Swap(true) {
 		return errors.New("gateway: Run was called before; make another gateway with New")

@@ -10,7 +10,8 @@ import (
 
 // Stats is what a gateway has counted since it was made. When nothing is under
 // way, the counts are exact: every message for a client that a command was
-// taken for is in MessagesOut or in one of Drops.
+// taken for is in MessagesOut or in one of Drops. Bytes are without frame headers
+// unless it says otherwise.
 type Stats struct {
 	// Clients is how many clients are open now.
 	Clients int
@@ -30,13 +31,17 @@ type Stats struct {
 	OpensLimited int64
 	// FailedSends counts events that hooks.Forwarders could not hand over.
 	FailedSends int64
-	// Drops counts, by reason, what was not delivered. Messages for clients
-	// that a command names but that are not there count one for each name.
+	// Drops counts, by reason, what was not delivered; all reasons are there.
+	// Messages for clients that a command names but that are not there count
+	// one for each name. The map is the caller's.
 	Drops map[hooks.DropReason]DropCount
 }
 
 // DropCount is how much was dropped.
-type DropCount struct{ Messages, Bytes int64 }
+type DropCount struct {
+	// Messages and Bytes are as in a [hooks.DropEvent].
+	Messages, Bytes int64
+}
 
 const reasonCount = 10
 

@@ -2,7 +2,21 @@
 // to the letter, and that a gateway on them keeps its contracts.
 //
 // Every transport of this module passes [Test]; the author of another one calls
-// it from a test of that transport. docs/conformance.md lists the cases.
+// it from a test of that transport:
+//
+//	func TestConformance(t *testing.T) {
+//		conformance.Test(t, func(tb testing.TB) conformance.Setup {
+//			return conformance.Setup{
+//				Transports: []transport.Transport{mine.Listen("127.0.0.1:0")},
+//				Dial: func(ctx context.Context, gw *gateway.Gateway) (net.Conn, error) {
+//					var d net.Dialer
+//					return d.DialContext(ctx, "tcp", gw.Addrs()[0].String())
+//				},
+//			}
+//		})
+//	}
+//
+// docs/conformance-contracts.md lists the cases that are about more than frames.
 package conformance
 
 import (
@@ -19,18 +33,20 @@ type Setup struct {
 	// work together. Clients connect to the first.
 	Transports []transport.Transport
 	// Dial connects to the gateway: what is written to the connection is
-	// what the transport reads, beginning with the handshake.
+	// what the transport reads, beginning with the handshake. It may be
+	// called on several goroutines at the same time.
 	Dial gatewaytest.Dial
 	// Advance moves the transport's clock on, if it has one of its own. Nil
-	// means that its time is the system's.
+	// means that its time is the system's, for which the cases then wait.
 	Advance func(time.Duration)
 	// Mounted says that net/http reads the request heads, and answers those
 	// that it cannot read in its own way. Clients connect at /ws.
 	Mounted bool
 }
 
-// Test runs every case against the transports that setup makes. It is called
-// for each gateway that a case needs, and may use tb to clean up after it.
+// Test runs every case, as a subtest of t, against the transports that setup
+// makes. setup is called for each gateway that a case needs, and may use tb to
+// clean up after it. It must make new transports each time, as each serves once.
 func Test(t *testing.T, setup func(tb testing.TB) Setup) {
 	t.Run("framing", func(t *testing.T) { Framing(t, setup) })
 	testHandshakes(t, setup)

@@ -21,7 +21,9 @@ type Client struct {
 }
 
 // Connect opens a client: target is the request's path and query, headers are
-// pairs of a name and a value. The test fails if the gateway refuses it.
+// pairs of a name and a value. The test fails if the gateway refuses it. It
+// returns when the handshake is answered, which may be before the Router hears
+// of the client; [Client.ID] waits for that.
 func (g *Gateway) Connect(target string, headers ...string) *Client {
 	g.t.Helper()
 	c, err := g.TryConnect(target, headers...)
@@ -58,10 +60,10 @@ func (g *Gateway) TryConnect(target string, headers ...string) (*Client, error) 
 type RefusedError struct {
 	// Status is the HTTP status.
 	Status int
-	// Header and Body are the rest of the answer, the body without its line's
-	// end.
+	// Header is the answer's header. It is the caller's.
 	Header http.Header
-	Body   string
+	// Body is the reason, without its line's end.
+	Body string
 }
 
 // Error implements error.
@@ -88,7 +90,8 @@ func (g *Gateway) Dial() net.Conn {
 }
 
 // ID returns the client's uniqId, once the gateway lists it, which an Admitter
-// may take its time for.
+// may take its time for. The test fails if that does not happen within 20
+// seconds.
 func (c *Client) ID() string {
 	c.g.t.Helper()
 	c.g.rest() // a client can see its handshake accepted before it is open

@@ -46,8 +46,10 @@ import (
 // patience bounds what is awaited: it is reached only if a promise is broken.
 const patience = 20 * time.Second
 
-// A Gateway is a gateway that runs for the length of a test.
+// A Gateway is a gateway that runs for the length of a test. It is made by [New].
 type Gateway struct {
+	// Gateway is the gateway itself, for its [hooks.Bus] and its Stats. Run
+	// has been called.
 	*gateway.Gateway
 
 	t        testing.TB
@@ -65,7 +67,8 @@ type Gateway struct {
 	asked    atomic.Bool // Stop was called
 }
 
-// Dial connects to a running gateway.
+// Dial connects to a running gateway. It is called on the goroutines of those who
+// connect; the connection is theirs.
 type Dial func(ctx context.Context, gw *gateway.Gateway) (net.Conn, error)
 
 // An Option changes how New runs a gateway.
