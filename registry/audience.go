@@ -8,7 +8,9 @@ import (
 )
 
 // An Audience is a list of clients of one loop as it was at one moment. It may
-// be read on any goroutine until Release, which must be called once.
+// be read on any goroutine until Release, which must be called once. It is a
+// small value, to be handed on by whoever will release it. The zero value is of
+// no use.
 type Audience struct {
 	clients []*Client
 	shared  *generation
@@ -28,7 +30,9 @@ func (a Audience) Same(b Audience) bool {
 	return a.shared == b.shared && a.shared != nil && len(a.clients) == len(b.clients)
 }
 
-// Release says that the audience is no longer read.
+// Release says that the audience is no longer read. It may be called on any
+// goroutine. An audience that is not released costs a copy of its list each time
+// that a client leaves that list.
 func (a Audience) Release() {
 	if a.shared != nil {
 		a.shared.readers.Add(-1)
@@ -36,7 +40,8 @@ func (a Audience) Release() {
 }
 
 // NewAudience returns an audience of clients, which must all belong to one
-// loop and must not be changed afterwards.
+// loop and must not be changed afterwards. There must be at least one. Releasing
+// it does nothing.
 func NewAudience(clients []*Client) Audience { return Audience{clients: clients} }
 
 // generation counts the audiences that still read a list's array.

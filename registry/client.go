@@ -8,7 +8,7 @@ import (
 
 // A Client is one connection as a Registry knows it. Gateways embed it in
 // what they keep per client, so that both are one object; its zero value is
-// ready to be added. It must not be copied.
+// ready to be added, once. It must not be copied.
 type Client struct {
 	uniqID string
 	conn   transport.Conn
@@ -63,12 +63,13 @@ type subscription struct {
 // Below it a client costs no map.
 const searchLimit = 16
 
-// UniqID returns the client's id. It may be called on any goroutine once the
-// client was added.
+// UniqID returns the client's id, also after the client was removed. It may be
+// called on any goroutine once the client was added, and is empty before.
 func (c *Client) UniqID() string { return c.uniqID }
 
-// Conn returns the client's connection. It may be called on any goroutine once
-// the client was added.
+// Conn returns the client's connection, also after the client was removed. It may
+// be called on any goroutine once the client was added, and is nil before. Of the
+// connection's own methods most are for its loop alone.
 func (c *Client) Conn() transport.Conn { return c.conn }
 
 // find returns where t is in c.subs, or -1.

@@ -6,7 +6,8 @@ import (
 	"github.com/sluicegate/sluice/transport"
 )
 
-// Memory is the default Registry. It holds its lists of recipients by loop, so
+// Memory is the default [Registry]. It is made by [NewMemory], and its methods may
+// be called on any goroutine. It holds its lists of recipients by loop, so
 // that a loop is handed its own part of a topic. One lock guards the whole. A
 // change of one client and taking an audience hold it for a few instructions,
 // a query for as long as its answer is, and deleting a topic for as long as it
@@ -54,7 +55,7 @@ func NewMemory() *Memory {
 	}
 }
 
-// Add implements Registry.
+// Add implements [Registry].
 func (m *Memory) Add(c *Client, e Entry) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -77,12 +78,12 @@ func (m *Memory) Add(c *Client, e Entry) error {
 	return nil
 }
 
-// Remove implements Registry.
+// Remove implements [Registry].
 func (m *Memory) Remove(c *Client) (Info, bool) {
 	return m.RemoveIf(c, func(Info) bool { return true })
 }
 
-// RemoveIf implements Registry.
+// RemoveIf implements [Registry].
 func (m *Memory) RemoveIf(c *Client, cond func(Info) bool) (Info, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -107,7 +108,7 @@ func (m *Memory) RemoveIf(c *Client, cond func(Info) bool) (Info, bool) {
 	return info, true
 }
 
-// Info implements Registry.
+// Info implements [Registry].
 func (m *Memory) Info(c *Client) Info {
 	if i := c.info.Load(); i != nil {
 		return *i
@@ -138,7 +139,7 @@ func (m *Memory) infoLocked(c *Client) Info {
 	return i
 }
 
-// Find implements Registry.
+// Find implements [Registry].
 func (m *Memory) Find(dst []*Client, uniqIDs ...string) []*Client {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -150,7 +151,7 @@ func (m *Memory) Find(dst []*Client, uniqIDs ...string) []*Client {
 	return dst
 }
 
-// FindByCustomer implements Registry.
+// FindByCustomer implements [Registry].
 func (m *Memory) FindByCustomer(dst []*Client, customerIDs ...string) []*Client {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -162,7 +163,7 @@ func (m *Memory) FindByCustomer(dst []*Client, customerIDs ...string) []*Client 
 	return dst
 }
 
-// Everyone implements Registry.
+// Everyone implements [Registry].
 func (m *Memory) Everyone(dst []Audience) []Audience {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -172,7 +173,7 @@ func (m *Memory) Everyone(dst []Audience) []Audience {
 	return dst
 }
 
-// Subscribers implements Registry.
+// Subscribers implements [Registry].
 func (m *Memory) Subscribers(dst []Audience, name string) []Audience {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -186,7 +187,7 @@ func (m *Memory) Subscribers(dst []Audience, name string) []Audience {
 	return dst
 }
 
-// Change implements Registry.
+// Change implements [Registry].
 func (m *Memory) Change(uniqID string, ch Change) (*Client, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -222,7 +223,7 @@ func (m *Memory) replaceTopics(c *Client, topics []string) {
 	m.subscribe(c, topics)
 }
 
-// Subscribe implements Registry.
+// Subscribe implements [Registry].
 func (m *Memory) Subscribe(uniqID string, topics []string) (*Client, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -233,7 +234,7 @@ func (m *Memory) Subscribe(uniqID string, topics []string) (*Client, bool) {
 	return c, ok
 }
 
-// Unsubscribe implements Registry.
+// Unsubscribe implements [Registry].
 func (m *Memory) Unsubscribe(uniqID string, topics []string) (*Client, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -251,7 +252,7 @@ func (m *Memory) Unsubscribe(uniqID string, topics []string) (*Client, bool) {
 	return c, true
 }
 
-// DeleteTopics implements Registry.
+// DeleteTopics implements [Registry].
 func (m *Memory) DeleteTopics(topics []string) []*Client {
 	m.mu.Lock()
 	defer m.mu.Unlock()

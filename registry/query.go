@@ -3,49 +3,49 @@ package registry
 // The queries hold the lock for reading while they build their answer, so
 // that an answer is of one moment.
 
-// Len implements Registry.
+// Len implements [Registry].
 func (m *Memory) Len() int {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return len(m.clients)
 }
 
-// UniqIDs implements Registry.
+// UniqIDs implements [Registry].
 func (m *Memory) UniqIDs() []string {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return keys(m.clients)
 }
 
-// CustomerLen implements Registry.
+// CustomerLen implements [Registry].
 func (m *Memory) CustomerLen() int {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return len(m.customers)
 }
 
-// CustomerIDs implements Registry.
+// CustomerIDs implements [Registry].
 func (m *Memory) CustomerIDs() []string {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return keys(m.customers)
 }
 
-// TopicLen implements Registry.
+// TopicLen implements [Registry].
 func (m *Memory) TopicLen() int {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return len(m.topics)
 }
 
-// Topics implements Registry.
+// Topics implements [Registry].
 func (m *Memory) Topics() []string {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return keys(m.topics)
 }
 
-// TopicUniqIDs implements Registry.
+// TopicUniqIDs implements [Registry].
 func (m *Memory) TopicUniqIDs(topics []string) map[string][]string {
 	return collect(m, topics, func(t *topic) []string {
 		ids := make([]string, 0, t.subscribers)
@@ -54,7 +54,7 @@ func (m *Memory) TopicUniqIDs(topics []string) map[string][]string {
 	})
 }
 
-// TopicCustomers implements Registry.
+// TopicCustomers implements [Registry].
 func (m *Memory) TopicCustomers(topics []string) map[string][]string {
 	return collect(m, topics, func(t *topic) []string {
 		customers := t.customers()
@@ -66,7 +66,7 @@ func (m *Memory) TopicCustomers(topics []string) map[string][]string {
 	})
 }
 
-// TopicCustomerUniqIDs implements Registry.
+// TopicCustomerUniqIDs implements [Registry].
 func (m *Memory) TopicCustomerUniqIDs(topics []string) map[string]map[string][]string {
 	return collect(m, topics, func(t *topic) map[string][]string {
 		customers := t.customers()
@@ -82,12 +82,12 @@ func (m *Memory) TopicCustomerUniqIDs(topics []string) map[string]map[string][]s
 	})
 }
 
-// TopicCounts implements Registry.
+// TopicCounts implements [Registry].
 func (m *Memory) TopicCounts(topics []string, all bool) map[string]int {
 	return m.count(topics, all, func(t *topic) int { return t.subscribers })
 }
 
-// TopicCustomerCounts implements Registry.
+// TopicCustomerCounts implements [Registry].
 func (m *Memory) TopicCustomerCounts(topics []string, all bool) map[string]int {
 	return m.count(topics, all, func(t *topic) int { return len(t.customers()) })
 }

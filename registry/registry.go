@@ -7,8 +7,17 @@
 // that loop. Taking one copies nothing and costs the same for ten clients and
 // for a million.
 //
-// [NewMemory] is the default. Hosts that want another one implement
-// [Registry].
+// [NewMemory] is the default, and hosts seldom name it. One that wants to see or
+// refuse changes wraps it:
+//
+//	type audited struct{ *registry.Memory }
+//
+//	func (a audited) Add(c *registry.Client, e registry.Entry) error { … }
+//
+//	gateway.Config{Registry: audited{registry.NewMemory()}}
+//
+// A [Registry] from scratch is not possible outside this package, as only Memory
+// can write into a [Client].
 package registry
 
 import (
@@ -18,8 +27,11 @@ import (
 )
 
 // A Registry holds the clients of one gateway. Its methods may be called on
-// any goroutine and do not block. Strings and slices that they return belong
-// to the caller, except where a comment says that they are shared.
+// any goroutine, loops too, and do not block. They keep nothing of the slices
+// that they are given. Slices and maps that they return belong to the caller,
+// except where a comment says that they are shared; unless a comment says
+// otherwise, they are in no particular order. Names that nobody has are left
+// out, and those that come twice in a list count twice where clients are found.
 type Registry interface {
 	// Add lists c. It fails with ErrDuplicate, and changes nothing, if
 	// e.UniqID or c is listed.
@@ -27,26 +39,28 @@ type Registry interface {
 	// Remove takes c, and only this very client, off every list and returns
 	// what it held. It returns false if c is not listed.
 	Remove(c *Client) (Info, bool)
-	// RemoveIf is Remove for a client that satisfies cond, which runs under
-	// the registry's lock and must not call it.
+	// RemoveIf is Remove for a client that satisfies cond, and returns false
+	// for others. cond runs under the registry's lock and must not call it.
 	RemoveIf(c *Client, cond func(Info) bool) (Info, bool)
 	// Info returns what c holds or, once it was removed, what it held then.
-	// Its slices are shared and must not be changed.
+	// Its slices are shared: they may be kept and must not be changed. So
+	// are those that Remove and RemoveIf return.
 	Info(c *Client) Info
 
-	// Find appends the named clients to dst, in the order of the names;
-	// those that are not listed are left out.
+	// Find appends the named clients to dst, in the order of the names, and
+	// returns the extended slice, as the next three do.
 	Find(dst []*Client, uniqIDs ...string) []*Client
 	// FindByCustomer appends the clients of the named customers.
 	FindByCustomer(dst []*Client, customerIDs ...string) []*Client
-	// Everyone appends an audience for each loop that has clients.
+	// Everyone appends an audience for each loop that has clients. Each must
+	// be released.
 	Everyone(dst []Audience) []Audience
 	// Subscribers appends an audience for each loop that has subscribers of
-	// topic.
+	// topic. Each must be released.
 	Subscribers(dst []Audience, topic string) []Audience
 
-	// Change changes what a client holds. It returns false if the client is
-	// not listed.
+	// Change changes what a client holds and returns the client, or false,
+	// as the next two do, if it is not listed.
 	Change(uniqID string, ch Change) (*Client, bool)
 	// Subscribe subscribes a client to topics; empty ones and those it has
 	// are ignored.
@@ -75,7 +89,7 @@ type Registry interface {
 	// of those of topics that exist.
 	TopicCustomers(topics []string) map[string][]string
 	// TopicCustomerUniqIDs returns the same, with all clients of each
-	// customer.
+	// customer, subscribers or not.
 	TopicCustomerUniqIDs(topics []string) map[string]map[string][]string
 	// TopicCounts returns the number of subscribers of topics, or of every
 	// topic if all is true.
@@ -85,30 +99,43 @@ type Registry interface {
 	TopicCustomerCounts(topics []string, all bool) map[string]int
 }
 
-// ErrDuplicate says that a uniqId, or a client, is listed already.
+// ErrDuplicate says that a uniqId, or a client, is listed already. A gateway
+// closes the new client with code 1011.
 var ErrDuplicate = errors.New("registry: the uniqId or the client is listed already")
 
 // Entry is what is known of a client when it is listed.
 type Entry struct {
-	UniqID     string
+	// UniqID is the client's id. No other client has it.
+	UniqID string
+	// CustomerID is the customer that it belongs to, empty if none.
 	CustomerID string
-	Session    string
-	Topics     []string
+	// Session is its session, empty if there is none.
+	Session string
+	// Topics are those that it subscribes to; empty and doubled ones are
+	// ignored.
+	Topics []string
 	// Conn is the client's connection.
 	Conn transport.Conn
 }
 
 // Info is what a client holds.
 type Info struct {
+	// CustomerID is the customer that it belongs to, empty if none.
 	CustomerID string
-	Session    string
-	Topics     []string
+	// Session is its session, empty if there is none.
+	Session string
+	// Topics are those that it subscribes to. The slice is shared.
+	Topics []string
 }
 
 // Change says what to change of a client. Nil fields are left as they are; an
-// empty value clears. Topics replaces all subscriptions.
+// empty value clears.
 type Change struct {
+	// CustomerID is the customer that the client will belong to.
 	CustomerID *string
-	Session    *string
-	Topics     *[]string
+	// Session is its new session.
+	Session *string
+	// Topics replaces all of its subscriptions; empty and doubled ones are
+	// ignored.
+	Topics *[]string
 }
