@@ -31,8 +31,7 @@ func (a Audience) Same(b Audience) bool {
 }
 
 // Release says that the audience is no longer read. It may be called on any
-// goroutine. An audience that is not released costs a copy of its list each time
-// that a client leaves that list.
+// goroutine. An audience that is not released costs a needless copy of its list.
 func (a Audience) Release() {
 	if a.shared != nil {
 		a.shared.readers.Add(-1)

@@ -8,7 +8,7 @@ import (
 
 // A Client is one connection as a Registry knows it. Gateways embed it in
 // what they keep per client, so that both are one object; its zero value is
-// ready to be added, once. It must not be copied.
+// ready to be added. It must not be copied.
 type Client struct {
 	uniqID string
 	conn   transport.Conn

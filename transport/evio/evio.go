@@ -2,6 +2,8 @@
 // github.com/tidwall/evio. It is for hosts that run evio already; others are
 // better off with package gnet.
 //
+//	gateway.Config{Transports: []transport.Transport{evio.Listen("127.0.0.1:6060")}}
+//
 // evio holds output where a wake overwrites it, loses wakes, spins while a
 // client sends and does not read, keeps Nagle's delay and cannot be stopped.
 // None of this reaches a client of this package: it writes to the sockets
@@ -41,23 +43,24 @@ import (
 	"github.com/sluicegate/sluice/transport"
 )
 
-// A Transport listens on one TCP address. It is made by Listen.
+// A Transport listens on one TCP address. It is made by [Listen] and belongs to
+// one gateway.
 type Transport struct {
 	addr   string
 	loops  int
 	served atomic.Bool
 }
 
-// An Option changes how a Transport works.
+// An Option changes how a Transport works. It is for [Listen].
 type Option func(*Transport)
 
-// Loops sets the number of event loops. The default, and zero, is one for each
-// CPU that Go uses.
+// Loops sets the number of event loops. The default, and what is not above 0, is
+// one for each CPU that Go uses.
 func Loops(n int) Option { return func(t *Transport) { t.loops = n } }
 
 // Listen returns a transport that will listen on addr, for example
-// "127.0.0.1:6060" or ":6060"; port 0 picks a free one. Nothing happens before
-// Serve.
+// "127.0.0.1:6060" or ":6060"; port 0 picks a free one, which the gateway's Addrs
+// tell. Nothing happens before Serve, which fails if the address is taken.
 func Listen(addr string, opts ...Option) *Transport {
 	t := &Transport{addr: addr}
 	for _, o := range opts {
@@ -69,7 +72,9 @@ func Listen(addr string, opts ...Option) *Transport {
 	return t
 }
 
-// Serve implements transport.Transport.
+// Serve implements [transport.Transport]. It may be called once, on any goroutine,
+// which is what a gateway does. At the end it waits for the clients to answer their
+// close frames, for half a second more than Options.CloseTimeout at most.
 func (t *Transport) Serve(ctx context.Context, o transport.Options, h transport.Handler) error {
 	if t.served.Swap(true) {
 		return errors.New("evio: Serve was called before; Listen anew")

@@ -16,8 +16,8 @@ import (
 )
 
 // WithoutListener returns a transport that accepts no clients itself: its loops
-// serve connections that were upgraded elsewhere, see Adopt. A mounted gateway
-// has it for its connections' sake:
+// serve connections that were upgraded elsewhere, see [Transport.Adopt]. A
+// mounted gateway has it for its connections' sake:
 //
 //	loops := gnet.WithoutListener()
 //	mounted := nethttp.New(nethttp.HandOver(loops))
@@ -37,8 +37,10 @@ type adoption struct {
 
 func (a *adoption) claim() bool { return a.claimed.CompareAndSwap(false, true) }
 
-// Adopt implements transport.Adopter for *net.TCPConn. TLS connections cannot be
-// adopted: the engine reads their sockets, not what they carry.
+// Adopt implements [transport.Adopter] for [*net.TCPConn], with or without a
+// listener. TLS connections cannot be adopted: the engine reads their sockets, not
+// what they carry. Nor can those with an IPv6 zone in an address. Its errors are
+// [transport.ErrNotAdopted].
 func (t *Transport) Adopt(conn net.Conn, u transport.Upgrade) error {
 	if err := adoptable(conn); err != nil {
 		return err
@@ -163,7 +165,7 @@ type proxied struct {
 
 func (p *proxied) RemoteAddr() net.Addr { return p.addr }
 
-// CloseAdopted implements transport.Adopter.
+// CloseAdopted implements [transport.Adopter].
 func (t *Transport) CloseAdopted(code int, reason string) {
 	for _, l := range t.eventLoops() {
 		l.core.CloseAdopted(code, reason)

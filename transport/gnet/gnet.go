@@ -1,6 +1,11 @@
 // Package gnet is the default transport: event loops on epoll or kqueue, by
 // github.com/panjf2000/gnet. Connections cost no goroutine.
 //
+//	gateway.Config{Transports: []transport.Transport{gnet.Listen("127.0.0.1:6060")}}
+//
+// It does not speak TLS: put a proxy that does before it, or mount the gateway in
+// an HTTP server with package nethttp.
+//
 // What the engine leaves open, this package closes. It never lets a slice of
 // the engine's read buffer out of an event, keeps order in its own mailbox
 // instead of the engine's task queue, bounds what the engine buffers for
@@ -31,8 +36,9 @@ import (
 	"github.com/sluicegate/sluice/transport/websocket"
 )
 
-// A Transport listens on one TCP address, or on none. It is made by Listen or
-// WithoutListener.
+// A Transport listens on one TCP address, or on none. It is made by [Listen] or
+// [WithoutListener] and belongs to one gateway. Its methods may be called on any
+// goroutine, but Adopt not on a loop's.
 type Transport struct {
 	addr  string
 	loops int
@@ -66,16 +72,17 @@ type Transport struct {
 	served, stopping atomic.Bool
 }
 
-// An Option changes how a Transport works.
+// An Option changes how a Transport works. It is for [Listen] and
+// [WithoutListener].
 type Option func(*Transport)
 
-// Loops sets the number of event loops. The default, and zero, is one for each
-// CPU that Go uses.
+// Loops sets the number of event loops. The default, and what is not above 0, is
+// one for each CPU that Go uses.
 func Loops(n int) Option { return func(t *Transport) { t.loops = n } }
 
 // Listen returns a transport that will listen on addr, for example
-// "127.0.0.1:6060" or ":6060"; port 0 picks a free one. Nothing happens before
-// Serve.
+// "127.0.0.1:6060" or ":6060"; port 0 picks a free one, which the gateway's Addrs
+// tell. Nothing happens before Serve, which fails if the address is taken.
 func Listen(addr string, opts ...Option) *Transport {
 	t := &Transport{
 		addr:   addr,
@@ -97,7 +104,9 @@ func Listen(addr string, opts ...Option) *Transport {
 // the engine's taking it, another program may.
 const bindAttempts = 8
 
-// Serve implements transport.Transport.
+// Serve implements [transport.Transport]. It may be called once, which is what a
+// gateway does. At the end it waits for the clients to answer their close frames,
+// for half a second more than Options.CloseTimeout at most.
 func (t *Transport) Serve(ctx context.Context, o transport.Options, h transport.Handler) error {
 	if t.served.Swap(true) {
 		return errors.New("gnet: Serve was called before; Listen anew")

@@ -37,9 +37,10 @@ import (
 	"github.com/sluicegate/sluice/transport/websocket"
 )
 
-// A Transport is an http.Handler and a transport.Transport. It is made by New.
-// Its ServeHTTP answers with 503 unless Serve runs, which is what a gateway does
-// with its transports.
+// A Transport is an [http.Handler] and a [transport.Transport]. It is made by
+// [New] and belongs to one gateway. All its methods may be called on any goroutine.
+// ServeHTTP answers with 503 unless Serve runs, which is what a gateway does with
+// its transports.
 type Transport struct {
 	loopCount int
 	adopter   transport.Adopter // nil if connections stay here
@@ -69,11 +70,11 @@ const (
 	leaving              // clients are refused
 )
 
-// An Option changes how a Transport works.
+// An Option changes how a Transport works. It is for [New].
 type Option func(*Transport)
 
 // Loops sets the number of loops that clients are spread over. The default, and
-// zero, is one for each CPU that Go uses.
+// what is not above 0, is one for each CPU that Go uses.
 func Loops(n int) Option { return func(t *Transport) { t.loopCount = n } }
 
 // HandOver has plain TCP connections served by a, once they are upgraded. It
@@ -95,8 +96,9 @@ func New(opts ...Option) *Transport {
 	return t
 }
 
-// Serve implements transport.Transport. The address that it reports is no
-// address of its own: the host's server has it.
+// Serve implements [transport.Transport]. It may be called once. The address that
+// it reports is no address of its own: the host's server has it. At the end it
+// waits until all connections are gone, which Options.CloseTimeout sees to.
 func (t *Transport) Serve(ctx context.Context, o transport.Options, h transport.Handler) error {
 	if err := t.start(o, h); err != nil {
 		return err
@@ -137,9 +139,8 @@ func (t *Transport) start(o transport.Options, h transport.Handler) error {
 }
 
 // Shutdown refuses further clients with 503 and closes those that there are with
-// code 1001 (RFC 6455 7.4.1), also those that were handed over. It does not wait.
-// It is what http.Server.RegisterOnShutdown needs, and may be called on any
-// goroutine, and again.
+// code 1001 (RFC 6455 section 7.4.1), also those that were handed over. It does not
+// wait. It is what http.Server.RegisterOnShutdown needs, and may be called again.
 func (t *Transport) Shutdown() {
 	if t.leave() {
 		t.sendAway()

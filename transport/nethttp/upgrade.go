@@ -15,9 +15,11 @@ import (
 	"github.com/sluicegate/sluice/transport/websocket"
 )
 
-// ServeHTTP implements http.Handler: it upgrades the request, or answers why
-// not, and returns. It needs a ResponseWriter that can be hijacked, be it by way
-// of its Unwrap method, as http.ResponseController says; HTTP/2 has none.
+// ServeHTTP implements [http.Handler]: it upgrades the request, or answers why
+// not, and returns when that is decided. The client is served on after it has
+// returned. It needs a ResponseWriter that can be hijacked, be it by way of its
+// Unwrap method, as [http.ResponseController] says, and answers with 500 without
+// one; HTTP/2 has none.
 func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !t.enter() {
 		refuse(w, unavailable("the gateway does not serve"))

@@ -1,5 +1,12 @@
-// Package pipe is a transport in memory, for tests: clients connect with Dial
-// and nothing touches the network.
+// Package pipe is a transport in memory, for tests: clients connect with
+// [Transport.Dial] and nothing touches the network.
+//
+//	memory := pipe.New()
+//	gw, err := gateway.New(gateway.Config{Transports: []transport.Transport{memory}})
+//	… // and once gw.Run has made it ready
+//	conn, err := memory.Dial(ctx)
+//
+// Package gateway/gatewaytest has clients for it, and is what most tests want.
 //
 // It runs the same connection code as the transports with sockets. Its clock
 // stands still unless a test moves it with Advance, so time-outs happen when a
@@ -19,7 +26,9 @@ import (
 	"github.com/sluicegate/sluice/transport/internal/loop"
 )
 
-// A Transport serves clients in memory. It is made by New.
+// A Transport serves clients in memory. It is made by [New]. All its methods may
+// be called on any goroutine, but those that wait for loops, which are Advance,
+// Rest, Next and Freeze, not on a loop: an inline handler must not call them.
 type Transport struct {
 	loopCount, buffer, segment int
 
@@ -29,19 +38,19 @@ type Transport struct {
 	now    time.Time
 }
 
-// An Option changes how a Transport works.
+// An Option changes how a Transport works. It is for [New].
 type Option func(*Transport)
 
-// Loops sets the number of event loops. The default is 1. Clients are given to
-// them in turn.
+// Loops sets the number of event loops. The default is 1, and the least. Clients
+// are given to them in turn.
 func Loops(n int) Option { return func(t *Transport) { t.loopCount = max(1, n) } }
 
 // Buffer sets how many bytes each direction of a connection holds, as a
-// socket's buffers do. The default is 64 KiB.
+// socket's buffers do. The default is 64 KiB, the least 1.
 func Buffer(n int) Option { return func(t *Transport) { t.buffer = max(1, n) } }
 
 // Segment sets how many bytes the gateway reads at most at a time. The default
-// is 64 KiB; 1 delivers everything byte by byte.
+// is 64 KiB; 1, which is the least, delivers everything byte by byte.
 func Segment(n int) Option { return func(t *Transport) { t.segment = max(1, n) } }
 
 // New returns a transport. Nothing happens before Serve.
@@ -53,11 +62,12 @@ func New(opts ...Option) *Transport {
 	return t
 }
 
-// ErrNotServing is returned by Dial before Serve and after it.
+// ErrNotServing is returned by [Transport.Dial] before Serve and after it.
 var ErrNotServing = errors.New("pipe: the transport is not serving")
 
-// Serve implements transport.Transport. Its end closes connections at once,
-// without waiting for the peers; what was sent to them can still be read.
+// Serve implements [transport.Transport]. It may be called once. Its end closes
+// connections at once, without waiting for the peers; what was sent to them can
+// still be read.
 func (t *Transport) Serve(ctx context.Context, o transport.Options, h transport.Handler) error {
 	var running sync.WaitGroup
 	t.mu.Lock()
@@ -89,7 +99,9 @@ func (t *Transport) Serve(ctx context.Context, o transport.Options, h transport.
 }
 
 // Dial connects a client and returns its end: the bytes that it writes are
-// what a gateway would read from a socket, beginning with the handshake.
+// what a gateway would read from a socket, beginning with the handshake. Its
+// deadlines are of the system's clock, not of the one that Advance moves. Dial
+// does not wait; it returns the error of ctx if that has ended, or ErrNotServing.
 func (t *Transport) Dial(ctx context.Context) (net.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -108,8 +120,8 @@ func (t *Transport) Dial(ctx context.Context) (net.Conn, error) {
 	return &client{s: s}, nil
 }
 
-// Advance moves the clock on by d and returns when all loops have acted on it,
-// save those that are frozen.
+// Advance moves the connections' clock on by d and returns when all loops have
+// acted on it, save those that are frozen.
 func (t *Transport) Advance(d time.Duration) {
 	t.mu.Lock()
 	t.now = t.now.Add(d)

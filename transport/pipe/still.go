@@ -9,7 +9,7 @@ import (
 // clients wrote is read, and everything that was posted is run and written, as
 // far as clients read. Loops that are frozen are passed over. It returns how
 // often the loops have had something to do so far: if two calls return the same,
-// they had nothing to do in between. Its error is ctx's.
+// they had nothing to do in between. Its error is that of ctx.
 func (t *Transport) Rest(ctx context.Context) (passes uint64, err error) {
 	for _, l := range t.serving() {
 		n, err := l.rest(ctx)

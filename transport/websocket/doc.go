@@ -6,7 +6,24 @@
 // An engine reads bytes from a socket, finds the request head in them
 // ([HeaderEnd], [ParseRequest]), answers it ([Negotiate]), and from then on
 // hands whatever arrives to the connection's [Decoder]. What it sends it
-// builds with [AppendFrame], [AppendClose] and a [Compressor].
+// builds with [AppendFrame], [AppendClose] and a [Compressor]:
+//
+//	end := websocket.HeaderEnd(b, 0) // -1: read more
+//	r, err := websocket.ParseRequest(b[:end])
+//	hs, err := websocket.Negotiate(r, nil)
+//	out = hs.AppendResponse(out, nil)
+//	for b = b[end:]; ; {
+//		m, n, ok, err := decoder.Next(b, nil, hs.Deflate)
+//		if b = b[n:]; err != nil || !ok {
+//			break // close the connection, or read more
+//		}
+//		if !m.Op.IsControl() {
+//			out = websocket.AppendFrame(out, m.Op, false, m.Data) // an echo
+//		}
+//	}
+//
+// Functions may be called on any goroutine, and so may methods, unless their type
+// says otherwise.
 //
 // A Decoder holds no memory between messages, so that an idle connection costs
 // one pointer. A small message that lies whole in the read buffer is unmasked

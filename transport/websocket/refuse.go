@@ -6,7 +6,8 @@ import (
 )
 
 // A HandshakeError is a refusal of the opening handshake: the HTTP response to
-// give. Whoever else refuses (a path, a limit) may make one too.
+// give (RFC 6455, section 4.2.2). Whoever else refuses (a path, a limit) may make
+// one too. Its methods only read it.
 type HandshakeError struct {
 	Status int         // an HTTP status code; 0 means 400
 	Header http.Header // further fields of the response, may be nil
