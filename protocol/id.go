@@ -20,7 +20,7 @@ const (
 )
 
 // Node is an IPv4 address and a port as they stand in ids: 4 bytes and 2, big-endian. A gateway without a task listener
-// may use any six bytes of its own instead.
+// may use any six bytes of its own instead. The zero value stands for none.
 type Node [6]byte
 
 // NodeFromAddr returns the node of an IPv4 address, or of an IPv6 address that maps one. Any other address gives an

@@ -27,7 +27,8 @@ const (
 	maxLimit = math.MaxInt32 - lengthSize
 )
 
-// ErrShortPacket reports a packet too short to hold a command number that is not a heartbeat either.
+// ErrShortPacket reports a packet too short to hold a command number that is not a heartbeat either. The connection
+// should be closed.
 var ErrShortPacket = errors.New("protocol: packet too short for a command number")
 
 // PacketTooLargeError reports a packet above the limit of a [Reader] or [Writer], or one too large for the wire.
@@ -36,12 +37,13 @@ type PacketTooLargeError struct {
 	Limit int   // the largest size allowed
 }
 
-// Error implements error.
+// Error implements error. It gives both numbers.
 func (e *PacketTooLargeError) Error() string {
 	return fmt.Sprintf("protocol: packet of %d bytes is above the limit of %d", e.Size, e.Limit)
 }
 
-// Packet is one unit of the wire: a command or a heartbeat.
+// Packet is one unit of the wire: a command or a heartbeat. The Body of one
+// from [Reader.Next] is valid until the next call.
 type Packet struct {
 	// Cmd is the command number, whether known or not; it is 0 in a heartbeat.
 	Cmd Cmd_Number

@@ -9,7 +9,8 @@ import (
 // Writer puts packets on a stream. It gathers them until Flush, or until 64 KiB are waiting, and is for one goroutine at
 // a time.
 //
-// A failed write may have sent half a packet: after one, every call returns its error, and nothing more is sent.
+// A failed write may have sent half a packet: after one, every call returns its error, and nothing more is sent. The
+// connection should be closed. Those that add a packet may be the ones that write.
 type Writer struct {
 	dst   io.Writer
 	limit int
@@ -45,7 +46,7 @@ func (w *Writer) WriteRaw(cmd Cmd_Number, body []byte) error {
 	return w.added(buf, err)
 }
 
-// WriteHeartbeat adds a heartbeat; an empty text stands for [DefaultHeartbeat].
+// WriteHeartbeat adds a heartbeat; the text is copied, and an empty one stands for [DefaultHeartbeat].
 func (w *Writer) WriteHeartbeat(heartbeat []byte) error {
 	if w.err != nil {
 		return w.err
@@ -53,10 +54,11 @@ func (w *Writer) WriteHeartbeat(heartbeat []byte) error {
 	return w.added(AppendHeartbeat(w.buf, heartbeat), nil)
 }
 
-// Buffered returns the number of bytes that wait for Flush.
+// Buffered returns the number of bytes that wait for [Writer.Flush].
 func (w *Writer) Buffered() int { return len(w.buf) }
 
-// Flush sends what is waiting with one call to the stream's Write. It does nothing when nothing is.
+// Flush sends what is waiting with one call to the stream's Write, and blocks as long as that does. It does nothing when
+// nothing is.
 func (w *Writer) Flush() error {
 	if w.err != nil || len(w.buf) == 0 {
 		return w.err

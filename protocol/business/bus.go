@@ -116,19 +116,19 @@ func pick[T any](all []T, which []int) []T {
 	return some
 }
 
-// Broadcast implements hooks.Bus.
+// Broadcast implements [hooks.Bus].
 func (b *bus) Broadcast(ctx context.Context, data []byte) error {
 	return b.tell(ctx, b.gates, protocol.Cmd_Broadcast, &protocol.Broadcast{Data: data})
 }
 
-// Multicast implements hooks.Bus.
+// Multicast implements [hooks.Bus].
 func (b *bus) Multicast(ctx context.Context, uniqIDs []string, data []byte) error {
 	return b.splitIDs(uniqIDs, func(gates []*gate, mine []string) error {
 		return b.tell(ctx, gates, protocol.Cmd_Multicast, &protocol.Multicast{UniqIds: mine, Data: data})
 	})
 }
 
-// MulticastByCustomerID implements hooks.Bus.
+// MulticastByCustomerID implements [hooks.Bus].
 func (b *bus) MulticastByCustomerID(ctx context.Context, customerIDs []string, data []byte) error {
 	if len(customerIDs) == 0 {
 		return ctx.Err()
@@ -136,17 +136,17 @@ func (b *bus) MulticastByCustomerID(ctx context.Context, customerIDs []string, d
 	return b.tell(ctx, b.gates, protocol.Cmd_MulticastByCustomerId, &protocol.MulticastByCustomerId{CustomerIds: customerIDs, Data: data})
 }
 
-// SingleCast implements hooks.Bus.
+// SingleCast implements [hooks.Bus].
 func (b *bus) SingleCast(ctx context.Context, uniqID string, data []byte) error {
 	return b.tell(ctx, b.home(uniqID), protocol.Cmd_SingleCast, &protocol.SingleCast{UniqId: uniqID, Data: data})
 }
 
-// SingleCastByCustomerID implements hooks.Bus.
+// SingleCastByCustomerID implements [hooks.Bus].
 func (b *bus) SingleCastByCustomerID(ctx context.Context, customerID string, data []byte) error {
 	return b.tell(ctx, b.gates, protocol.Cmd_SingleCastByCustomerId, &protocol.SingleCastByCustomerId{CustomerId: customerID, Data: data})
 }
 
-// SingleCastBulk implements hooks.Bus.
+// SingleCastBulk implements [hooks.Bus].
 func (b *bus) SingleCastBulk(ctx context.Context, uniqIDs []string, data [][]byte) error {
 	if !pairUp(uniqIDs, data) {
 		return hooks.ErrBulkMismatch
@@ -162,7 +162,7 @@ func (b *bus) SingleCastBulk(ctx context.Context, uniqIDs []string, data [][]byt
 	})
 }
 
-// SingleCastBulkByCustomerID implements hooks.Bus.
+// SingleCastBulkByCustomerID implements [hooks.Bus].
 func (b *bus) SingleCastBulkByCustomerID(ctx context.Context, customerIDs []string, data [][]byte) error {
 	if !pairUp(customerIDs, data) {
 		return hooks.ErrBulkMismatch
@@ -176,7 +176,7 @@ func pairUp(names []string, data [][]byte) bool {
 	return len(names) == len(data) || len(names) == 1 && len(data) > 0
 }
 
-// Subscribe implements hooks.Bus.
+// Subscribe implements [hooks.Bus].
 func (b *bus) Subscribe(ctx context.Context, uniqID string, topics []string, data []byte) error {
 	if len(topics) == 0 {
 		return ctx.Err()
@@ -184,7 +184,7 @@ func (b *bus) Subscribe(ctx context.Context, uniqID string, topics []string, dat
 	return b.tell(ctx, b.home(uniqID), protocol.Cmd_TopicSubscribe, &protocol.TopicSubscribe{UniqId: uniqID, Topics: topics, Data: data})
 }
 
-// Unsubscribe implements hooks.Bus.
+// Unsubscribe implements [hooks.Bus].
 func (b *bus) Unsubscribe(ctx context.Context, uniqID string, topics []string, data []byte) error {
 	if len(topics) == 0 {
 		return ctx.Err()
@@ -192,7 +192,7 @@ func (b *bus) Unsubscribe(ctx context.Context, uniqID string, topics []string, d
 	return b.tell(ctx, b.home(uniqID), protocol.Cmd_TopicUnsubscribe, &protocol.TopicUnsubscribe{UniqId: uniqID, Topics: topics, Data: data})
 }
 
-// DeleteTopics implements hooks.Bus.
+// DeleteTopics implements [hooks.Bus].
 func (b *bus) DeleteTopics(ctx context.Context, topics []string, data []byte) error {
 	if len(topics) == 0 {
 		return ctx.Err()
@@ -200,7 +200,7 @@ func (b *bus) DeleteTopics(ctx context.Context, topics []string, data []byte) er
 	return b.tell(ctx, b.gates, protocol.Cmd_TopicDelete, &protocol.TopicDelete{Topics: topics, Data: data})
 }
 
-// Publish implements hooks.Bus.
+// Publish implements [hooks.Bus].
 func (b *bus) Publish(ctx context.Context, topics []string, data []byte) error {
 	if len(topics) == 0 {
 		return ctx.Err()
@@ -208,7 +208,7 @@ func (b *bus) Publish(ctx context.Context, topics []string, data []byte) error {
 	return b.tell(ctx, b.gates, protocol.Cmd_TopicPublish, &protocol.TopicPublish{Topics: topics, Data: data})
 }
 
-// PublishBulk implements hooks.Bus.
+// PublishBulk implements [hooks.Bus].
 func (b *bus) PublishBulk(ctx context.Context, topics []string, data [][]byte) error {
 	if !pairUp(topics, data) {
 		return hooks.ErrBulkMismatch
@@ -216,28 +216,28 @@ func (b *bus) PublishBulk(ctx context.Context, topics []string, data [][]byte) e
 	return b.tell(ctx, b.gates, protocol.Cmd_TopicPublishBulk, &protocol.TopicPublishBulk{Topics: topics, Data: data})
 }
 
-// UpdateConnInfo implements hooks.Bus.
+// UpdateConnInfo implements [hooks.Bus].
 func (b *bus) UpdateConnInfo(ctx context.Context, u hooks.ConnInfoUpdate) error {
 	return b.tell(ctx, b.home(u.UniqID), protocol.Cmd_ConnInfoUpdate, &protocol.ConnInfoUpdate{
 		UniqId: u.UniqID, NewSession: u.NewSession, NewCustomerId: u.NewCustomerID, NewTopics: u.NewTopics, Data: u.Data,
 	})
 }
 
-// DeleteConnInfo implements hooks.Bus.
+// DeleteConnInfo implements [hooks.Bus].
 func (b *bus) DeleteConnInfo(ctx context.Context, d hooks.ConnInfoDelete) error {
 	return b.tell(ctx, b.home(d.UniqID), protocol.Cmd_ConnInfoDelete, &protocol.ConnInfoDelete{
 		UniqId: d.UniqID, DelSession: d.Session, DelCustomerId: d.CustomerID, DelTopic: d.Topics, Data: d.Data,
 	})
 }
 
-// ForceOffline implements hooks.Bus.
+// ForceOffline implements [hooks.Bus].
 func (b *bus) ForceOffline(ctx context.Context, uniqIDs []string, data []byte) error {
 	return b.splitIDs(uniqIDs, func(gates []*gate, mine []string) error {
 		return b.tell(ctx, gates, protocol.Cmd_ForceOffline, &protocol.ForceOffline{UniqIds: mine, Data: data})
 	})
 }
 
-// ForceOfflineByCustomerID implements hooks.Bus.
+// ForceOfflineByCustomerID implements [hooks.Bus].
 func (b *bus) ForceOfflineByCustomerID(ctx context.Context, customerIDs []string, data []byte) error {
 	if len(customerIDs) == 0 {
 		return ctx.Err()

@@ -27,7 +27,8 @@
 // A uniqId names its gateway, and commands to it go there. All other commands
 // go to all gateways, and so do questions, whose answers are merged: lists are
 // joined without duplicates, counts are added, maps are merged. A customer or
-// topic that is on two gateways therefore counts twice.
+// topic that is on two gateways therefore counts twice. If some gateways do not
+// answer, there is an error, and beside it what the others answered.
 //
 // # Failures
 //
@@ -37,6 +38,12 @@
 // may or may not have been carried out; they are not repeated, and counted.
 // A command that is cut off three times while it is written, as one that is
 // larger than the gateway takes is, is dropped, counted and logged.
+//
+// A command returns when it waits to be sent; what comes of it at the gateway, it
+// does not tell. It waits itself, while the gateway is not connected or does not
+// read, within its context and Config.Wait, and then returns an
+// [*UnreachableError] or [hooks.ErrOverloaded]: that gateway has not taken it, the
+// others have.
 //
 // When the client stops, whoever waits gets an error that is
 // [hooks.ErrStopped], as does every later command.
@@ -55,22 +62,24 @@ import (
 )
 
 // Config says how a Client works. Only Gateways must be set; the zero value of
-// every other field is a safe default.
+// every other field is a safe default, and negative values are errors. New keeps
+// the slice, which must not be changed afterwards.
 type Config struct {
 	// Gateways are the gateways to serve. There must be at least one.
 	Gateways []Gateway
-	// Router is the business code. Nil registers for no events.
+	// Router is the business code. It is called on goroutines of the
+	// Client's and may block. Nil registers for no events.
 	Router hooks.Router
-	// Events are the events to register for, a set of bits. Zero means all
-	// three.
+	// Events are the events to register for, a set of bits: protocol's
+	// Event_OnOpen, Event_OnMessage and Event_OnClose. Zero means all three.
 	Events protocol.Event_Bit
 
 	// Workers bounds the Router's calls that run at the same time. Zero means
 	// 1,024.
 	Workers int
 	// Backlog bounds the events that were received and are not yet handled,
-	// in bytes. Beyond it the gateways are not listened to, so that events
-	// wait there. Zero means 16 MiB.
+	// in bytes, each counting 64 more. Beyond it the gateways are not
+	// listened to, so that events wait there. Zero means 16 MiB.
 	Backlog int
 	// TaskConns is the number of task connections to each gateway, over which
 	// commands of different clients are spread. Zero means 4.
@@ -106,7 +115,9 @@ type Config struct {
 	// contexts. Zero means 5 seconds.
 	StopTimeout time.Duration
 
-	// Dial connects to an address, for instance with TLS. Nil means TCP.
+	// Dial connects to an address, for instance with TLS to a proxy before
+	// the gateway. It is called on several goroutines at the same time, with
+	// network "tcp", and must return soon after ctx ends. Nil means TCP.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Logger gets the log. Nil means slog.Default().
 	Logger *slog.Logger
@@ -117,10 +128,13 @@ type Gateway struct {
 	// Worker is the TCP address of its worker listener, from which events
 	// come. Empty means that none are wanted.
 	Worker string
-	// Task is the TCP address of its task listener, which takes commands.
+	// Task is the TCP address of its task listener, which takes commands. It
+	// must be set.
 	Task string
-	// Node is how the ids of its clients begin. Zero means the address to
-	// which Task leads, or what its events show.
+	// Node is how the ids of its clients begin, by which commands about one
+	// client find its gateway. Zero means the address to which Task leads,
+	// or what its events show. Commands about ids of a gateway that is not
+	// known go to all.
 	Node protocol.Node
 }
 
@@ -183,7 +197,7 @@ func or[T comparable](v *T, def T) {
 }
 
 // An UnreachableError says that a gateway is not connected. The Client goes on
-// trying to connect.
+// trying to connect; this gateway has not taken the command.
 type UnreachableError struct {
 	// Addr is the address that does not answer.
 	Addr string
@@ -191,7 +205,7 @@ type UnreachableError struct {
 	Err error
 }
 
-// Error implements error.
+// Error implements error. It names the address and the reason.
 func (e *UnreachableError) Error() string {
 	if e.Err == nil {
 		return fmt.Sprintf("business: gateway %s is not connected yet; is the client running?", e.Addr)
@@ -199,7 +213,7 @@ func (e *UnreachableError) Error() string {
 	return fmt.Sprintf("business: gateway %s cannot be reached and is being tried again: %v", e.Addr, e.Err)
 }
 
-// Unwrap returns Err.
+// Unwrap returns Err, for [errors.Is] and [errors.As].
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
 // stoppedError says that a command came too late. It is a hooks.ErrStopped.

@@ -17,11 +17,11 @@ import (
 
 var _ hooks.Bus = (*Client)(nil)
 
-// A Client is a business process's side of the protocol. It implements
-// hooks.Bus. All its methods may be called on any goroutine. Commands need Run
-// to be running: before it is, they wait as they do for a gateway that is not
-// there. When Run's context has ended and the Router's calls have returned, they
-// fail with hooks.ErrStopped.
+// A Client is a business process's side of the protocol. It is made by [New] and
+// implements [hooks.Bus]. All its methods may be called on any goroutine. Commands
+// need Run to be running: before it is, they wait as they do for a gateway that is
+// not there. When Run's context has ended and the Router's calls have returned,
+// they fail with [hooks.ErrStopped].
 type Client struct {
 	*bus  // lane 0 of all gateways
 	cfg   Config
@@ -63,7 +63,8 @@ func New(cfg Config) (*Client, error) {
 }
 
 // Ready returns a channel that is closed once all connections have been up,
-// and the process registered wherever it wants events from.
+// and the process registered wherever it wants events from. It stays open while a
+// gateway cannot be reached.
 func (c *Client) Ready() <-chan struct{} { return c.ready }
 
 // arrived notes that one of the connections is up for the first time.
@@ -74,12 +75,14 @@ func (c *Client) arrived() {
 }
 
 // Lane returns a Bus whose commands keep their order among themselves, and
-// with those of every other Lane of the same key. Different keys are spread
-// over the task connections.
+// with those of every other Lane of the same key, for instance a room's name.
+// Different keys are spread over the task connections. A Lane costs next to
+// nothing and is not closed; it may be used on any goroutine. The Bus that a
+// handler is given is the Lane of its client's uniqId.
 func (c *Client) Lane(key string) hooks.Bus { return newBus(c, laneOf(key, c.cfg.TaskConns), c.gates) }
 
-// Gateway returns a Bus for the gateway at index i of Config.Gateways alone. It
-// panics if there is none.
+// Gateway returns a Bus for the gateway at index i of Config.Gateways alone, which
+// may be used on any goroutine. It panics if there is none.
 func (c *Client) Gateway(i int) hooks.Bus { return newBus(c, 0, c.gates[i:i+1]) }
 
 func laneOf(key string, lanes int) int {
@@ -88,9 +91,10 @@ func laneOf(key string, lanes int) int {
 	return int(h.Sum32() % uint32(lanes))
 }
 
-// Run serves until ctx ends. Then it unregisters, so that other processes take
-// over, handles the events that it was sent, has their commands carried out,
-// and returns nil. The error says what could not be finished in time. It may
+// Run serves until ctx ends, however often connections break meanwhile. Then it
+// unregisters, so that other processes take over, handles the events that it was
+// sent, has their commands carried out, and returns nil. The error says that calls
+// of the Router have not returned after twice Config.StopTimeout. It blocks and may
 // be called once.
 func (c *Client) Run(ctx context.Context) error {
 	if c.started.Swap(true) {

@@ -9,7 +9,7 @@ import (
 	"github.com/sluicegate/sluice/protocol"
 )
 
-// CheckOnline implements hooks.Bus.
+// CheckOnline implements [hooks.Bus].
 func (b *bus) CheckOnline(ctx context.Context, uniqIDs []string) ([]string, error) {
 	var mu sync.Mutex // asks run at the same time
 	var all union
@@ -24,7 +24,7 @@ func (b *bus) CheckOnline(ctx context.Context, uniqIDs []string) ([]string, erro
 	return all.list, err
 }
 
-// UniqIDs implements hooks.Bus.
+// UniqIDs implements [hooks.Bus].
 func (b *bus) UniqIDs(ctx context.Context) ([]string, error) {
 	var all union
 	err := ask(ctx, b, b.gates, protocol.Cmd_UniqIdList, nil,
@@ -32,14 +32,14 @@ func (b *bus) UniqIDs(ctx context.Context) ([]string, error) {
 	return all.list, err
 }
 
-// UniqIDCount implements hooks.Bus.
+// UniqIDCount implements [hooks.Bus].
 func (b *bus) UniqIDCount(ctx context.Context) (n int, err error) {
 	err = ask(ctx, b, b.gates, protocol.Cmd_UniqIdCount, nil,
 		fresh[protocol.UniqIdCountResp], func(r *protocol.UniqIdCountResp) { n += int(r.GetCount()) })
 	return n, err
 }
 
-// CustomerIDs implements hooks.Bus.
+// CustomerIDs implements [hooks.Bus].
 func (b *bus) CustomerIDs(ctx context.Context) ([]string, error) {
 	var all union
 	err := ask(ctx, b, b.gates, protocol.Cmd_CustomerIdList, nil,
@@ -47,14 +47,14 @@ func (b *bus) CustomerIDs(ctx context.Context) ([]string, error) {
 	return all.list, err
 }
 
-// CustomerIDCount implements hooks.Bus.
+// CustomerIDCount implements [hooks.Bus].
 func (b *bus) CustomerIDCount(ctx context.Context) (n int, err error) {
 	err = ask(ctx, b, b.gates, protocol.Cmd_CustomerIdCount, nil,
 		fresh[protocol.CustomerIdCountResp], func(r *protocol.CustomerIdCountResp) { n += int(r.GetCount()) })
 	return n, err
 }
 
-// Topics implements hooks.Bus.
+// Topics implements [hooks.Bus].
 func (b *bus) Topics(ctx context.Context) ([]string, error) {
 	var all union
 	err := ask(ctx, b, b.gates, protocol.Cmd_TopicList, nil,
@@ -62,14 +62,14 @@ func (b *bus) Topics(ctx context.Context) ([]string, error) {
 	return all.list, err
 }
 
-// TopicCount implements hooks.Bus.
+// TopicCount implements [hooks.Bus].
 func (b *bus) TopicCount(ctx context.Context) (n int, err error) {
 	err = ask(ctx, b, b.gates, protocol.Cmd_TopicCount, nil,
 		fresh[protocol.TopicCountResp], func(r *protocol.TopicCountResp) { n += int(r.GetCount()) })
 	return n, err
 }
 
-// TopicUniqIDs implements hooks.Bus.
+// TopicUniqIDs implements [hooks.Bus].
 func (b *bus) TopicUniqIDs(ctx context.Context, topics []string) (map[string][]string, error) {
 	all := make(unions)
 	err := ask(ctx, b, b.gates, protocol.Cmd_TopicUniqIdList, &protocol.TopicUniqIdListReq{Topics: topics},
@@ -81,7 +81,7 @@ func (b *bus) TopicUniqIDs(ctx context.Context, topics []string) (map[string][]s
 	return all.lists(), err
 }
 
-// TopicUniqIDCounts implements hooks.Bus.
+// TopicUniqIDCounts implements [hooks.Bus].
 func (b *bus) TopicUniqIDCounts(ctx context.Context, topics []string, every bool) (map[string]int, error) {
 	all := make(map[string]int)
 	err := ask(ctx, b, b.gates, protocol.Cmd_TopicUniqIdCount, &protocol.TopicUniqIdCountReq{Topics: topics, CountAll: every},
@@ -89,7 +89,7 @@ func (b *bus) TopicUniqIDCounts(ctx context.Context, topics []string, every bool
 	return all, err
 }
 
-// TopicCustomerIDs implements hooks.Bus.
+// TopicCustomerIDs implements [hooks.Bus].
 func (b *bus) TopicCustomerIDs(ctx context.Context, topics []string) (map[string][]string, error) {
 	all := make(unions)
 	err := ask(ctx, b, b.gates, protocol.Cmd_TopicCustomerIdList, &protocol.TopicCustomerIdListReq{Topics: topics},
@@ -101,7 +101,7 @@ func (b *bus) TopicCustomerIDs(ctx context.Context, topics []string) (map[string
 	return all.lists(), err
 }
 
-// TopicCustomerUniqIDs implements hooks.Bus.
+// TopicCustomerUniqIDs implements [hooks.Bus].
 func (b *bus) TopicCustomerUniqIDs(ctx context.Context, topics []string) (map[string]map[string][]string, error) {
 	found := make(map[string]unions)
 	err := ask(ctx, b, b.gates, protocol.Cmd_TopicCustomerIdToUniqIdsList, &protocol.TopicCustomerIdToUniqIdsListReq{Topics: topics},
@@ -122,7 +122,7 @@ func (b *bus) TopicCustomerUniqIDs(ctx context.Context, topics []string) (map[st
 	return all, err
 }
 
-// TopicCustomerIDCounts implements hooks.Bus.
+// TopicCustomerIDCounts implements [hooks.Bus].
 func (b *bus) TopicCustomerIDCounts(ctx context.Context, topics []string, every bool) (map[string]int, error) {
 	all := make(map[string]int)
 	err := ask(ctx, b, b.gates, protocol.Cmd_TopicCustomerIdCount, &protocol.TopicCustomerIdCountReq{Topics: topics, CountAll: every},
@@ -130,7 +130,7 @@ func (b *bus) TopicCustomerIDCounts(ctx context.Context, topics []string, every 
 	return all, err
 }
 
-// ConnInfo implements hooks.Bus.
+// ConnInfo implements [hooks.Bus].
 func (b *bus) ConnInfo(ctx context.Context, uniqIDs []string, f hooks.ConnInfoFields) (map[string]hooks.ConnInfo, error) {
 	var mu sync.Mutex // asks run at the same time
 	all := make(map[string]hooks.ConnInfo, len(uniqIDs))
@@ -152,7 +152,7 @@ func (b *bus) ConnInfo(ctx context.Context, uniqIDs []string, f hooks.ConnInfoFi
 	return all, err
 }
 
-// ConnInfoByCustomerID implements hooks.Bus.
+// ConnInfoByCustomerID implements [hooks.Bus].
 func (b *bus) ConnInfoByCustomerID(ctx context.Context, customerIDs []string, f hooks.ConnInfoFields) (map[string][]hooks.ConnInfo, error) {
 	all := make(map[string][]hooks.ConnInfo, len(customerIDs))
 	err := ask(ctx, b, b.gates, protocol.Cmd_ConnInfoByCustomerId,

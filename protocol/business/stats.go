@@ -22,7 +22,7 @@ type Stats struct {
 
 type counters struct{ received, handled, sent, lost, dropped, reconnects atomic.Int64 }
 
-// Stats returns the counts so far.
+// Stats returns the counts so far. It may be called while Run runs and after.
 func (c *Client) Stats() Stats {
 	s := &c.stats
 	return Stats{
