@@ -30,7 +30,7 @@ import (
 )
 
 // Config says where and how to call. At least one URL must be set; the zero
-// value of every other field is a safe default.
+// value of every other field is a safe default, and negative values are errors.
 type Config struct {
 	// OpenURL is asked whether a client may stay. Empty admits everybody.
 	OpenURL string
@@ -57,9 +57,9 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// A Hook implements hooks.Admitter, hooks.CloseObserver and hooks.Runner; it
-// belongs into gateway.Config.Hooks, of one gateway. All its methods may be
-// called on any goroutine.
+// A Hook implements [hooks.Admitter], [hooks.CloseObserver] and [hooks.Runner]. It
+// is made by [New] and belongs into gateway.Config.Hooks, of one gateway, which
+// calls it. All its methods may be called on any goroutine.
 type Hook struct {
 	cfg    Config
 	client *http.Client

@@ -18,9 +18,9 @@ import (
 const policyViolation = 1008
 
 // Admit asks the OpenURL about a client and waits for the answer, at most for
-// the Timeout or until ctx ends. It implements hooks.Admitter.
+// the Timeout or until ctx ends. It implements [hooks.Admitter].
 //
-// A no is a *hooks.Disconnect with code 1008. Any other error says why there
+// A no is a [*hooks.Disconnect] with code 1008. Any other error says why there
 // is no answer; if the endpoint may have been asked, it is told that the client
 // left, as it may take it for open.
 func (h *Hook) Admit(ctx context.Context, e hooks.OpenEvent) (hooks.Admission, error) {

@@ -2,6 +2,13 @@
 // gateway.Config.Limiter:
 //
 //	limiter, err := limit.New(limit.Config{OnOpen: 500, OnMessage: 20_000, ClientMessages: 50})
+//	if err != nil {
+//		return err
+//	}
+//	gw, err := gateway.New(gateway.Config{Limiter: limiter, …})
+//
+// Its limits are of numbers, not of bytes: those are bounded by MaxMessage and
+// InboxLimit of gateway.Config.
 package limit
 
 import (
@@ -19,7 +26,7 @@ import (
 )
 
 // Config says what a Limiter keeps clients within. The zero value of each limit
-// is none.
+// is none; negative values are errors.
 type Config struct {
 	// OnOpen is how many clients may connect per second, and at once. A
 	// handshake above it is answered with 429. Zero means no limit.
@@ -41,13 +48,14 @@ type Config struct {
 	// other.
 	ClientFirst int
 
-	// Now returns the time, and may be called on any goroutine. Nil means
-	// time.Now.
+	// Now returns the time, and may be called on any goroutine. A test has
+	// it be that of the gateway's Clock. Nil means time.Now.
 	Now func() time.Time
 }
 
-// A Limiter implements hooks.Limiter and hooks.LimitSetter. All its methods may
-// be called on any goroutine, and none of them waits.
+// A Limiter implements [hooks.Limiter] and [hooks.LimitSetter]. It is made by
+// [New]. All its methods may be called on any goroutine, and none of them waits.
+// The gateway calls them.
 type Limiter struct {
 	cfg      Config
 	opens    bucket
@@ -90,7 +98,9 @@ func New(cfg Config) (*Limiter, error) {
 	return l, nil
 }
 
-// Open implements hooks.Limiter.
+// Open implements [hooks.Limiter]. Its errors are [*hooks.Refusal], with status 503
+// for MaxClients or 429 for OnOpen (RFC 6585 section 4), and a Retry-After of 1
+// second. It does not tell addresses apart.
 func (l *Limiter) Open(netip.Addr) error {
 	if n := l.clients.Add(1); l.cfg.MaxClients > 0 && n > int64(l.cfg.MaxClients) {
 		l.clients.Add(-1)
@@ -107,8 +117,9 @@ func refusal(status int, reason string) error {
 	return &hooks.Refusal{Status: status, Header: http.Header{"Retry-After": {"1"}}, Reason: reason}
 }
 
-// Message implements hooks.Limiter. The client's own limit comes first, so that
-// what it sends too much of does not use up what all may send.
+// Message implements [hooks.Limiter]. Its errors are [hooks.ErrClientLimited] and
+// [hooks.ErrLimited]. The client's own limit comes first, so that what it sends too
+// much of does not use up what all may send.
 func (l *Limiter) Message(uniqID string, _ int) error {
 	if l.cfg.ClientMessages > 0 && !l.windows.allow(uniqID, l.cfg) {
 		return hooks.ErrClientLimited
@@ -122,7 +133,7 @@ func (l *Limiter) Message(uniqID string, _ int) error {
 	return nil
 }
 
-// Close implements hooks.Limiter.
+// Close implements [hooks.Limiter].
 func (l *Limiter) Close(uniqID string, _ netip.Addr) {
 	l.clients.Add(-1)
 	if l.cfg.ClientMessages > 0 && uniqID != "" {
@@ -130,7 +141,8 @@ func (l *Limiter) Close(uniqID string, _ netip.Addr) {
 	}
 }
 
-// SetLimits implements hooks.LimitSetter.
+// SetLimits implements [hooks.LimitSetter]. Other limits than these two cannot be
+// changed, and none can be lifted.
 func (l *Limiter) SetLimits(n hooks.Limits) hooks.Limits {
 	return hooks.Limits{OnOpen: l.opens.change(n.OnOpen), OnMessage: l.messages.change(n.OnMessage)}
 }

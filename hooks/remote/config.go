@@ -12,7 +12,7 @@ import (
 
 // Config says how a Router listens for business processes and how it shares
 // clients out among them. The zero value of every field is a safe default, but
-// at least one listener needs an address.
+// at least one listener needs an address. Negative values are errors.
 type Config struct {
 	// Worker is where business processes register for events. Without an
 	// address no events are forwarded: the Router then takes commands only.
@@ -51,7 +51,8 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Listener says how one of the two listeners works.
+// Listener says how one of the two listeners works. It speaks plain TCP and asks
+// nobody who they are.
 type Listener struct {
 	// Addr is the TCP address, for example "127.0.0.1:6061". Everybody who
 	// reaches it can act on all clients, so it belongs on the loopback
@@ -70,8 +71,8 @@ type Listener struct {
 	// ReceiveLimit bounds one packet, in bytes of command and body; a
 	// connection that passes it is closed. Zero means 2 MiB.
 	ReceiveLimit int
-	// Heartbeat is the text of a heartbeat. Empty means
-	// protocol.DefaultHeartbeat.
+	// Heartbeat is the text of a heartbeat, which processes must send too.
+	// Empty means [protocol.DefaultHeartbeat].
 	Heartbeat string
 	// MaxConns bounds the connections at a time; further ones are closed at
 	// once. Zero means 1,024.

@@ -59,8 +59,10 @@ var (
 	_ hooks.NodeNamer = (*Router)(nil)
 )
 
-// A Router forwards events to business processes and carries out their
-// commands. All its methods may be called on any goroutine.
+// A Router forwards events to business processes and carries out their commands.
+// It is made by [Listen] and belongs to one gateway. It implements [hooks.Router],
+// [hooks.Runner], [hooks.Forwarder] and [hooks.NodeNamer]. All its methods may be
+// called on any goroutine, and keep nothing of the events that they are given.
 type Router struct {
 	cfg      Config
 	log      *slog.Logger
@@ -91,7 +93,8 @@ type Router struct {
 
 // Listen opens the listeners of a Router, so that a port that is taken is an
 // error here, and addresses that the system chooses are known. Nothing is
-// accepted before the gateway runs it.
+// accepted before the gateway runs it. Other errors say which field of cfg is
+// wrong.
 func Listen(cfg Config) (*Router, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -168,7 +171,7 @@ func addrOf(l net.Listener) net.Addr {
 }
 
 // Discard closes the listeners of a Router that will not be run, for instance
-// because making the gateway failed.
+// because making the gateway failed. A gateway that runs it closes them itself.
 func (r *Router) Discard() error {
 	var err error
 	for _, l := range []net.Listener{r.worker, r.task} {
@@ -180,8 +183,9 @@ func (r *Router) Discard() error {
 }
 
 // Run serves business processes until ctx ends, then sends them what waits
-// for them and closes their connections. The gateway calls it; it implements
-// hooks.Runner.
+// for them and closes their connections, which takes 5 seconds at most besides
+// what commands under way take. It returns an error if it was called before. The
+// gateway calls it; it implements [hooks.Runner].
 func (r *Router) Run(ctx context.Context, bus hooks.Bus) error {
 	if r.run.Swap(true) {
 		return errors.New("remote: Run was called before; a Router belongs to one gateway and is listed in its Hooks once")

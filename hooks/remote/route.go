@@ -13,17 +13,18 @@ import (
 	"github.com/sluicegate/sluice/protocol"
 )
 
-// Open implements hooks.Router.
+// Open implements [hooks.Router].
 func (r *Router) Open(ctx context.Context, _ hooks.Bus, e hooks.OpenEvent) {
 	r.forward(ctx, kindOpen, e.UniqID, protocol.Cmd_ConnOpen, wire.Open(e))
 }
 
-// Message implements hooks.Router.
+// Message implements [hooks.Router]. As with the others, if the process's queue is
+// full it waits for room until ctx ends, unless ctx says that it may not.
 func (r *Router) Message(ctx context.Context, _ hooks.Bus, e hooks.MessageEvent) {
 	r.forward(ctx, kindMessage, e.UniqID, protocol.Cmd_Transfer, wire.Message(e))
 }
 
-// Close implements hooks.Router.
+// Close implements [hooks.Router].
 func (r *Router) Close(ctx context.Context, _ hooks.Bus, e hooks.CloseEvent) {
 	r.forward(ctx, kindClose, e.UniqID, protocol.Cmd_ConnClose, wire.Close(e))
 }

@@ -7,8 +7,8 @@ import (
 )
 
 // Stats is what a Router has counted since it was made, and what is now. Every
-// event that it was given is in Sent, Waiting or one of the drops, but for the
-// few that are being sent.
+// event that it was given, and does not wait for room with, is in Sent, Queued,
+// Waiting or one of the drops.
 type Stats struct {
 	// Processes is how many registrations there are, Tasks how many task
 	// connections.
