@@ -55,7 +55,7 @@ type Config struct {
 
 	// Node is the first six bytes of every uniqId: the IPv4 address and port
 	// at which business processes reach this gateway, or any other number
-	// that no other gateway has. Zero means what a [hooks.NodeNamer] says,
+	// that no other gateway has. Zero means what a hooks.NodeNamer says,
 	// or without one a random number.
 	Node protocol.Node
 	// Binary sends messages to clients as binary frames. False means text,
@@ -77,7 +77,7 @@ type Config struct {
 	HeartbeatInterval time.Duration
 	// HeartbeatMessage is a text message that only shows that the client is
 	// alive; the Router does not see it, and it is not answered. Empty means
-	// the protocol's default, [protocol.DefaultHeartbeat].
+	// the protocol's default, protocol.DefaultHeartbeat.
 	HeartbeatMessage string
 	// HandshakeTimeout bounds the time from connecting to the end of the
 	// handshake, an Authenticator's time included. Zero means 10 seconds.
@@ -117,7 +117,7 @@ type Config struct {
 	// gives up. Zero means 5 seconds.
 	StopTimeout time.Duration
 
-	// Metrics are the items that [hooks.Bus.Metrics] answers with. Nil means
+	// Metrics are the items that hooks.Bus.Metrics answers with. Nil means
 	// all of them, an empty list none.
 	Metrics []hooks.MetricItem
 	// Clock is the time that the gateway goes by: in uniqIds and rates, for

@@ -39,7 +39,7 @@ type Stats struct {
 
 // DropCount is how much was dropped.
 type DropCount struct {
-	// Messages and Bytes are as in a [hooks.DropEvent].
+	// Messages and Bytes are as in a hooks.DropEvent.
 	Messages, Bytes int64
 }
 

@@ -55,7 +55,7 @@ type Authenticator interface {
 	// put there, if the transport is mounted in an HTTP server. r has no body
 	// and must not be changed. The Identity's Topics are copied.
 	//
-	// A [*Refusal], which may be wrapped, is answered as it says, any other
+	// A *Refusal, which may be wrapped, is answered as it says, any other
 	// error with 403, its text logged and not sent, and a panic with 500.
 	Authenticate(ctx context.Context, r *http.Request) (Identity, error)
 }
@@ -86,7 +86,7 @@ type Admitter interface {
 	// Admission's Data and Topics are copied.
 	//
 	// Without an error the client is listed and the Router told. A
-	// [*Disconnect], which may be wrapped, closes it as it says; any other
+	// *Disconnect, which may be wrapped, closes it as it says; any other
 	// error, or a panic, with code 1011, its text logged and not sent.
 	Admit(ctx context.Context, e OpenEvent) (Admission, error)
 }
@@ -209,7 +209,7 @@ type Runner interface {
 // block. Package hooks/limit has one.
 type Limiter interface {
 	// Open is asked before a handshake from ip goes on, and before an
-	// Authenticator is. nil admits the client; a [*Refusal], which may be
+	// Authenticator is. nil admits the client; a *Refusal, which may be
 	// wrapped, is answered as it says, any other error with 429. ip is the
 	// connection's peer, which may be a proxy, and is the zero Addr if the
 	// peer has none. An IPv4 address is never in its IPv6 form.
@@ -217,7 +217,7 @@ type Limiter interface {
 	// Message is asked before a message of size bytes, after inflating, goes
 	// to the Router; heartbeats are not asked about. An error drops the
 	// message, which is counted: as the client's own fault if it is
-	// [ErrClientLimited]. The client is not told.
+	// ErrClientLimited. The client is not told.
 	Message(uniqID string, size int) error
 	// Close is told that a client which Open admitted is gone. uniqID is
 	// empty if the client never got so far as to be open.
@@ -252,7 +252,7 @@ type LimitSetter interface {
 // A Forwarder is a hook that hands events to other processes.
 type Forwarder interface {
 	// FailedSends returns how many events it was given and could not hand
-	// over, since it was made: [MetricFailedSends]. It may be called on any
+	// over, since it was made: MetricFailedSends. It may be called on any
 	// goroutine and must not block.
 	FailedSends() int64
 }

@@ -301,7 +301,7 @@ type Merger interface {
 
 // Errors of a [Loop].
 var (
-	// ErrMailboxFull says that a loop cannot keep up: wait, see [Loop.Wait],
+	// ErrMailboxFull says that a loop cannot keep up: wait, see Loop.Wait,
 	// or drop the task.
 	ErrMailboxFull = errors.New("transport: the loop's mailbox is full")
 	// ErrStopped says that the loop has ended or is ending, and its

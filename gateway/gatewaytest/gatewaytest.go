@@ -48,7 +48,7 @@ const patience = 20 * time.Second
 
 // A Gateway is a gateway that runs for the length of a test. It is made by [New].
 type Gateway struct {
-	// Gateway is the gateway itself, for its [hooks.Bus] and its Stats. Run
+	// Gateway is the gateway itself, for its hooks.Bus and its Stats. Run
 	// has been called.
 	*gateway.Gateway
 

@@ -72,7 +72,7 @@ type Listener struct {
 	// connection that passes it is closed. Zero means 2 MiB.
 	ReceiveLimit int
 	// Heartbeat is the text of a heartbeat, which processes must send too.
-	// Empty means [protocol.DefaultHeartbeat].
+	// Empty means protocol.DefaultHeartbeat.
 	Heartbeat string
 	// MaxConns bounds the connections at a time; further ones are closed at
 	// once. Zero means 1,024.
