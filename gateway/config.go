@@ -23,9 +23,9 @@ type Config struct {
 	// others are answered with 404. Empty means any path.
 	Path string
 	// Origins are the web origins whose pages may connect, written as
-	// browsers send them: "https://example.com". They are compared exactly.
-	// Empty means the gateway's own origin only; "*" means any. Others are
-	// answered with 403. Clients that are not browsers send no origin and
+	// browsers send them: "https://example.com". They are compared whole,
+	// without regard to case. Empty means the gateway's own origin only, by
+	// the request's Host; "*" means any. Others are answered with 403. Clients that are not browsers send no origin and
 	// are not held up (RFC 6455 section 10.2).
 	Origins []string
 	// Subprotocols are those that the gateway speaks, the preferred first:

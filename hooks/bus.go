@@ -45,7 +45,7 @@ type Bus interface {
 	SingleCast(ctx context.Context, uniqID string, data []byte) error
 	// SingleCastByCustomerID sends data to all clients of one customer.
 	SingleCastByCustomerID(ctx context.Context, customerID string, data []byte) error
-	// SingleCastBulk sends data[i] to uniqIDsi, or all data to the only
+	// SingleCastBulk sends data[i] to uniqIDs[i], or all data to the only
 	// id. Lists that do not pair up so are an error, and nothing is sent.
 	// Empty data are skipped.
 	SingleCastBulk(ctx context.Context, uniqIDs []string, data [][]byte) error
@@ -63,7 +63,7 @@ type Bus interface {
 	DeleteTopics(ctx context.Context, topics []string, data []byte) error
 	// Publish sends data to the subscribers of topics.
 	Publish(ctx context.Context, topics []string, data []byte) error
-	// PublishBulk publishes data[i] to topicsi, or all data to the only
+	// PublishBulk publishes data[i] to topics[i], or all data to the only
 	// topic, as SingleCastBulk does.
 	PublishBulk(ctx context.Context, topics []string, data [][]byte) error
 

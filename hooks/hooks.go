@@ -28,7 +28,8 @@
 // they are called in turn, the Router first, then in the order of
 // gateway.Config.Hooks; only Runners run side by side.
 //
-// [ByClient], [ByMessage] and [Tee] make one Router of several.
+// [ByClient], [ByMessage] and [Tee] make one Router of several; [Chain] puts
+// [Middleware] before one.
 package hooks
 
 import (
@@ -262,7 +263,7 @@ type Forwarder interface {
 // the gateway is made, if the gateway is not told otherwise.
 type NodeNamer interface {
 	// Node returns the first six bytes of every uniqId, or the zero Node if
-	// it has no opinion. It is called by gateway.New.
+	// it knows none. It is called by gateway.New.
 	Node() protocol.Node
 }
 

@@ -45,8 +45,8 @@ type Options struct {
 	// Subprotocols are those that the server speaks, the preferred first
 	// (RFC 6455 section 1.9). Empty means none.
 	Subprotocols []string
-	// Origins are the allowed origins; empty means same origin only, "*"
-	// allows all. Requests without one are allowed (RFC 6455 section 10.2).
+	// Origins are the allowed origins, in any case; empty means same origin
+	// only, "*" allows all. Requests without one are allowed (RFC 6455 section 10.2).
 	Origins []string
 	// Compression accepts permessage-deflate (RFC 7692) when offered.
 	Compression bool

@@ -16,7 +16,7 @@ type HandshakeOptions struct {
 	Subprotocols []string
 
 	// Origins that pages may connect from, as browsers send them
-	// ("https://example.com"). An entry "*" allows all. Empty allows the
+	// ("https://example.com"), in any case. An entry "*" allows all. Empty allows the
 	// server's own origin only: host and port of Origin must be those of Host.
 	// A request without an Origin does not come from a page and is allowed.
 	Origins []string
