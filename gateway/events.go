@@ -239,7 +239,8 @@ func (h handler) Ping(transport.Conn) { h.g.stats.heartbeats.Add(1) }
 func (h handler) Close(c transport.Conn, cause transport.CloseCause) {
 	g, p := h.g, peerOf(c)
 	if l := g.cfg.Limiter; l != nil {
-		l.Close(uniqIDOf(p), addrOf(c.RemoteAddr()))
+		// Last, so that a panic in it costs nothing but its own work.
+		defer l.Close(uniqIDOf(p), addrOf(c.RemoteAddr()))
 	}
 	if p.pending {
 		g.leave(p)

@@ -179,6 +179,29 @@ func TestLimiter(t *testing.T) {
 	})
 }
 
+// clumsy is a Limiter whose Close panics.
+type clumsy struct{ bouncer }
+
+func (*clumsy) Close(string, netip.Addr) { panic("the limiter's own fault") }
+
+// A Limiter that panics when a client goes costs nobody the news of it.
+func TestLimiterPanics(t *testing.T) {
+	closed := make(chan string, 1)
+	g := gatewaytest.New(t, gateway.Config{
+		Limiter: &clumsy{bouncer{limit: 1}},
+		Router: hooks.RouterFuncs{OnClose: func(_ context.Context, _ hooks.Bus, e hooks.CloseEvent) {
+			closed <- e.UniqID
+		}},
+	})
+	c := g.Connect("/")
+	id := c.ID()
+	c.Cut()
+	g.Settle()
+	if got := <-closed; got != id || g.Stats().Clients != 0 {
+		t.Errorf("Close came for %q, want %q; %d clients are left", got, id, g.Stats().Clients)
+	}
+}
+
 type dropLog struct {
 	mu sync.Mutex
 	es []hooks.DropEvent

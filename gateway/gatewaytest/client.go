@@ -21,9 +21,12 @@ type Client struct {
 }
 
 // Connect opens a client: target is the request's path and query, headers are
-// pairs of a name and a value. The test fails if the gateway refuses it. It
-// returns when the handshake is answered, which may be before the Router hears
-// of the client; [Client.ID] waits for that.
+// pairs of a name and a value. The test fails if the gateway refuses it.
+//
+// In memory it returns when the gateway has the client: a Broadcast reaches it,
+// unless an Admitter still decides. Over other transports it returns when the
+// handshake is answered, which may be before that; [Client.ID] waits for it. The
+// Router may hear of the client later, in both cases.
 func (g *Gateway) Connect(target string, headers ...string) *Client {
 	g.t.Helper()
 	c, err := g.TryConnect(target, headers...)
@@ -52,6 +55,9 @@ func (g *Gateway) TryConnect(target string, headers ...string) (*Client, error) 
 			return nil, &RefusedError{Status: r.Response.StatusCode, Header: r.Response.Header, Body: strings.TrimSuffix(r.Body, "\n")}
 		}
 		return nil, err
+	}
+	if g.inMemory {
+		g.Eventually("the client is open", func() bool { return g.spy.opened(raw.LocalAddr().String()) })
 	}
 	return &Client{g: g, conn: conn}, nil
 }

@@ -50,6 +50,13 @@ func (s *spy) uniqID(addr string) string {
 	return s.ids[addr]
 }
 
+// opened reports whether the gateway was told of the connection from addr.
+func (s *spy) opened(addr string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conns[addr] != nil
+}
+
 // note remembers c's id, if it has one. It is called on c's loop.
 func (s *spy) note(c transport.Conn) {
 	id := c.Value().(interface{ UniqID() string }).UniqID()
@@ -95,6 +102,6 @@ type spyHandler struct {
 }
 
 func (h spyHandler) Open(c transport.Conn) {
+	defer h.spy.note(c) // also when it panics
 	h.Handler.Open(c)
-	h.spy.note(c)
 }
