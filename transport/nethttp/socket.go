@@ -31,6 +31,9 @@ type socket struct {
 	taken   int     // bytes that the writer has in hand
 	writing bool
 	closed  bool
+	failed  bool // a write did; the writer sets it, and the reader looks afterwards
+
+	writers sync.WaitGroup // none is added once closed is set
 }
 
 // Write implements loop.Socket: it leaves p to the writer. What waits when the
@@ -47,7 +50,7 @@ func (s *socket) Write(p []byte) (int, error) {
 	*s.out = append(*s.out, p...)
 	if !s.writing {
 		s.writing = true
-		s.loop.t.running.Add(1)
+		s.writers.Add(1)
 		go s.writer()
 	}
 	return len(p), nil
@@ -66,12 +69,33 @@ func (s *socket) OutboundBuffered() int {
 // RemoteAddr implements loop.Socket.
 func (s *socket) RemoteAddr() net.Addr { return s.addr }
 
-// cut ends the connection; the reader closes it, as that may take a while.
+// cut ends the connection; the reader closes it, as that may take a while. TLS
+// can have the reader write, so that it waits for the peer like the writer.
 func (s *socket) cut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	_ = s.conn.SetReadDeadline(time.Unix(1, 0))
+	_ = s.conn.SetDeadline(time.Unix(1, 0))
+}
+
+// retire leaves the writer, once nothing arrives any more, some time for what it
+// has: the peer may have ended its own side only.
+func (s *socket) retire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.closed = true
+		_ = s.conn.SetWriteDeadline(time.Now().Add(s.loop.t.opts.CloseTimeout))
+	}
+}
+
+// hangUp closes the connection, which has no writer. If its peer takes nothing,
+// TLS must not wait to say goodbye.
+func (s *socket) hangUp() {
+	if c, ok := s.conn.(interface{ NetConn() net.Conn }); ok && s.failed {
+		_ = c.NetConn().Close()
+	}
+	_ = s.conn.Close()
 }
 
 // read hands what arrives to the loop, until the connection ends.
@@ -91,10 +115,9 @@ func (s *socket) read() {
 			break
 		}
 	}
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
-	_ = s.conn.Close()
+	s.retire()
+	s.writers.Wait() // what it has written counts as written
+	s.hangUp()
 	s.loop.mu.Lock()
 	defer s.loop.mu.Unlock()
 	s.core.Closed()
@@ -102,7 +125,7 @@ func (s *socket) read() {
 
 // write writes until nothing is left, and says so.
 func (s *socket) write() {
-	defer s.loop.t.running.Done()
+	defer s.writers.Done()
 	for {
 		p := s.take()
 		if p == nil {
@@ -111,6 +134,7 @@ func (s *socket) write() {
 		_, err := s.conn.Write(*p)
 		s.loop.t.recycle(p)
 		if err != nil {
+			s.failed = true
 			s.cut() // the reader tells the loop
 			return
 		}
