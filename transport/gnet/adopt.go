@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"reflect"
-	"slices"
 	"sync/atomic"
 
 	engine "github.com/panjf2000/gnet/v2"
@@ -50,7 +49,6 @@ func (t *Transport) Adopt(conn net.Conn, u transport.Upgrade) error {
 		return fmt.Errorf("%w: this gnet transport does not serve the gateway, or not now", transport.ErrNotAdopted)
 	}
 	defer t.adopting.Done()
-	t.compact(conn)
 	a := &adoption{u: u}
 	err := t.enroll(conn, a, over)
 	if a.claim() {
@@ -73,20 +71,6 @@ func adoptable(conn net.Conn) error {
 		}
 	}
 	return nil
-}
-
-// compact takes from conn's addresses, which the engine keeps, what they hold of
-// the system call that they came from: it is a tenth of what a client costs. The
-// bytes stay the same ones, whoever may look at them meanwhile.
-func (t *Transport) compact(conn net.Conn) {
-	local, remote := conn.LocalAddr().(*net.TCPAddr), conn.RemoteAddr().(*net.TCPAddr)
-	remote.IP = slices.Clone(remote.IP)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.localIP.Equal(local.IP) || len(t.localIP) != len(local.IP) {
-		t.localIP = slices.Clone(local.IP)
-	}
-	local.IP = t.localIP
 }
 
 // beginAdoption reports whether the transport serves h. If so, it goes on to

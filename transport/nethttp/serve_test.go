@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"strings"
@@ -256,4 +257,39 @@ func TestTwoServers(t *testing.T) {
 	if _, data, err := b.ReadMessage(); err != nil || string(data) != "y" {
 		t.Errorf("%q, %v", data, err)
 	}
+}
+
+// A host may keep a connection's address, as a ConnState hook that lists
+// connections does, and look at it on goroutines of its own.
+func TestAddressesAreTheHosts(t *testing.T) {
+	loops := gnet.WithoutListener(gnet.Loops(1))
+	m := &mount{Transport: nethttp.New(nethttp.HandOver(loops))}
+	var looking sync.WaitGroup
+	end := make(chan struct{})
+	m.server = httptest.NewUnstartedServer(m.Transport)
+	m.server.Config.ConnState = func(c net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			local, remote := c.LocalAddr(), c.RemoteAddr()
+			looking.Go(func() {
+				for done := false; !done; {
+					_, _ = local.String(), remote.String()
+					select {
+					case <-end:
+						done = true
+					default:
+					}
+				}
+			})
+		}
+	}
+	m.server.Start()
+	t.Cleanup(m.server.Close)
+	m.Gateway = gatewaytest.New(t, gateway.Config{
+		Transports: []transport.Transport{m.Transport, loops}, Router: echo(),
+	}, gatewaytest.WithDial(m.dial))
+	c := m.Connect("/")
+	c.Send("x")
+	c.Expect("x")
+	close(end)
+	looking.Wait()
 }
