@@ -20,6 +20,7 @@ func echo(ctx context.Context, args []string) error {
 	var c loadConfig
 	fs := flag.NewFlagSet("echo", flag.ExitOnError)
 	how := fs.String("how", "all", "where the handler runs: inline on the event loops, on workers, remote in another process, or all in turn")
+	fs.StringVar(&c.via, "via", "gnet", "how the gateway serves its clients: gnet, nethttp or handed")
 	fs.IntVar(&c.n, "n", 50, "clients")
 	fs.IntVar(&c.size, "size", 100, "bytes of a message, at most 125")
 	fs.IntVar(&c.loops, "loops", 0, "the gateway's event loops; 0 means one per CPU")

@@ -55,8 +55,11 @@ type Transport struct {
 	eng    engine.Engine
 	client *engine.Client // the engine, if there is no listener
 	bound  net.Addr
-	hurry  chan struct{}
-	again  chan *eventLoop // loops whose work is not done
+	// localIP is the address that connections were adopted at, as they often
+	// have it in common.
+	localIP net.IP
+	hurry   chan struct{}
+	again   chan *eventLoop // loops whose work is not done
 
 	adopting sync.WaitGroup
 	over     chan struct{} // closed when the engine has ended; guarded by mu
