@@ -238,35 +238,57 @@ func ownWrites(t *testing.T, mk maker) {
 	}
 }
 
-// Contract 6: a late close never removes a newer connection's entry.
+// Contract 6: a late close never removes a newer connection's entry. The older
+// client's loop is held up, so that its close is late beyond doubt.
 func lateClose(t *testing.T, mk maker) {
+	held, release := make(chan struct{}), make(chan struct{})
+	letGo := sync.OnceFunc(func() { close(release) })
+	defer letGo()
 	closed := make(chan hooks.CloseEvent, 1)
-	s := start(t, mk, gateway.Config{Router: hooks.RouterFuncs{
+	s := start(t, mk, gateway.Config{Inline: true, Router: hooks.RouterFuncs{
+		OnMessage: func(context.Context, hooks.Bus, hooks.MessageEvent) {
+			close(held)
+			<-release
+		},
 		OnClose: func(_ context.Context, _ hooks.Bus, e hooks.CloseEvent) {
 			select {
 			case closed <- e:
-			default: // the other client's, at the end
+			default: // another's, later
 			}
 		},
 	}})
 	ctx := t.Context()
-	old := s.join()
+	old, fresh, brief := s.join(), s.join(), s.join()
 	who := hooks.ConnInfoUpdate{UniqID: old.id, NewCustomerID: "c", NewSession: "s", NewTopics: []string{"t"}}
 	must(t, s.UpdateConnInfo(ctx, who))
-	// Off the registry at once, but its connection lives until it answers.
+	old.send("hold")
+	within(t, held, "the older client's loop is held up")
+	// Off the registry at once, but its connection lives until its loop is
+	// free and it has answered.
 	must(t, s.ForceOfflineByCustomerID(ctx, []string{"c"}, nil))
-	fresh := s.join()
 	who.UniqID = fresh.id
 	must(t, s.UpdateConnInfo(ctx, who))
+	letGo()
 	old.expectClose(1008, "forceOfflineByCustomerId")
 	if e := within(t, closed, "the older client's Close"); e.UniqID != old.id || e.CustomerID != "c" || e.Session != "s" || !slices.Equal(e.Topics, []string{"t"}) {
 		t.Errorf("the close event %+v does not carry what the connection held", e)
 	}
 	_ = old.Close()
-	infos, err := s.ConnInfoByCustomerID(ctx, []string{"c"}, hooks.ConnInfoFields{UniqID: true})
-	if err != nil || len(infos["c"]) != 1 || infos["c"][0].UniqID != fresh.id {
-		t.Fatalf("after the late close: %v, %v", infos, err)
+	stays := func() {
+		t.Helper()
+		infos, err := s.ConnInfoByCustomerID(ctx, []string{"c"}, hooks.ConnInfoFields{UniqID: true})
+		if err != nil || len(infos["c"]) != 1 || infos["c"][0].UniqID != fresh.id {
+			t.Fatalf("after the late close: %v, %v", infos, err)
+		}
+		must(t, s.Publish(ctx, []string{"t"}, []byte("still here")))
+		fresh.expect("still here")
 	}
-	must(t, s.Publish(ctx, []string{"t"}, []byte("still here")))
-	fresh.expect("still here")
+	stays()
+
+	// A connection that is lost takes nothing along either.
+	who.UniqID = brief.id
+	must(t, s.UpdateConnInfo(ctx, who))
+	_ = brief.Close()
+	s.awaitClients(1)
+	stays()
 }
