@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/internal/wsclient"
@@ -96,11 +97,15 @@ func (g *headGroup) run(t *testing.T, mk maker) {
 		if r.unmounted && s.setup.Mounted {
 			continue
 		}
-		t.Run(r.name, func(t *testing.T) {
+		began := time.Now()
+		ok := t.Run(r.name, func(t *testing.T) {
 			if s.on(t).tryHead(&r) {
 				accepted++
 			}
 		})
+		if !ok && time.Since(began) >= patience/2 {
+			t.Fatal("the rest would take as long")
+		}
 	}
 	s.settle()
 	if n := s.book.opens(); n != accepted {
