@@ -108,6 +108,12 @@ func (o *origin) learn(id hooks.Identity) {
 }
 
 func (g *Gateway) accept(hs transport.Handshake, p *peer) {
+	shaped := false
+	defer func() {
+		if !shaped { // a shaper has panicked, and whoever called refuses
+			g.release(p)
+		}
+	}()
 	var header http.Header
 	for _, s := range g.hooks.shapers {
 		if header == nil {
@@ -115,6 +121,7 @@ func (g *Gateway) accept(hs transport.Handshake, p *peer) {
 		}
 		s.ShapeHandshake(hs.Request(), header)
 	}
+	shaped = true
 	hs.Accept(p, header)
 }
 

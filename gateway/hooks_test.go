@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -91,6 +92,38 @@ func TestAuthenticator(t *testing.T) {
 		must(t, g.SingleCastByCustomerID(t.Context(), "customer", msg("2")))
 		c.expect("1", "2")
 	})
+}
+
+// counter is a Limiter that counts who is there.
+type counter struct{ clients atomic.Int64 }
+
+func (c *counter) Open(netip.Addr) error        { c.clients.Add(1); return nil }
+func (c *counter) Message(string, int) error    { return nil }
+func (c *counter) Close(_ string, _ netip.Addr) { c.clients.Add(-1) }
+
+type shaperFunc func()
+
+func (f shaperFunc) ShapeHandshake(*http.Request, http.Header) { f() }
+
+// A client whose handshake a shaper has panicked over is not there.
+func TestShaperPanics(t *testing.T) {
+	for name, more := range map[string][]any{
+		"alone": nil, "after an Authenticator": {authFunc(func(context.Context) error { return nil })},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEach(t, func(t *testing.T, h harness) {
+				l := new(counter)
+				g := h.start(t, gateway.Config{Limiter: l, Hooks: append(more, shaperFunc(func() { panic("shaper") }))})
+				_, resp, err := g.dialWith("/", nil)
+				if err == nil || resp == nil || resp.StatusCode != 500 {
+					t.Errorf("%v %v, want 500", resp, err)
+				}
+				if n := l.clients.Load(); n != 0 {
+					t.Errorf("the Limiter counts %d clients, want 0", n)
+				}
+			})
+		})
+	}
 }
 
 // An Authenticator that does not return in time costs its client only.
