@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"reflect"
+	"runtime/debug"
 	"slices"
 	"sync/atomic"
 
@@ -61,9 +62,20 @@ func (t *Transport) Adopt(conn net.Conn, u transport.Upgrade) error {
 	if a.claim() {
 		t.opts.Logger.Warn("a connection was lost between the HTTP server and its loop", "remoteAddr", conn.RemoteAddr().String(), "error", err)
 		_ = own.Close()
-		u.Handler.Abort(u.Value)
+		t.abort(u)
 	}
 	return nil
+}
+
+// abort reports that a connection is not open. A handler's panic must not get to
+// the engine, whose loops would end the process.
+func (t *Transport) abort(u transport.Upgrade) {
+	defer func() {
+		if v := recover(); v != nil {
+			t.opts.Logger.Error("handler panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		}
+	}()
+	u.Handler.Abort(u.Value)
 }
 
 func adoptable(conn net.Conn) error {
@@ -156,7 +168,7 @@ func (e *events) adopted(c engine.Conn, a *adoption) ([]byte, engine.Action) {
 	}
 	l := e.admit(c)
 	if l == nil {
-		a.u.Handler.Abort(a.u.Value)
+		e.t.abort(a.u)
 		if e.t.stopping.Load() {
 			return websocket.AppendClose(nil, goingAwayCode, goingAwayReason), engine.Close
 		}

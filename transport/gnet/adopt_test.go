@@ -182,6 +182,31 @@ func TestZones(t *testing.T) {
 	}
 }
 
+// A handler that panics over a connection for which there is no descriptor costs
+// that connection.
+func TestAbortPanics(t *testing.T) {
+	kinds(t, func(t *testing.T, start func(*echo) *server) {
+		e := &echo{onAbort: func() { panic("abort") }}
+		s := start(e)
+		client, conn := pair(t)
+		all := s.tr.cap
+		s.tr.cap = 0
+		if err := s.tr.Adopt(conn, transport.Upgrade{Handler: e}); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, client, codec.AppendClose(nil, codec.CloseTryAgainLater, "no descriptors left"))
+		s.tr.cap = all
+		client, conn = pair(t)
+		if err := s.tr.Adopt(conn, transport.Upgrade{Handler: e, Received: frame(codec.OpText, "x")}); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, client, codec.AppendFrame(nil, codec.OpText, false, []byte("x")))
+		if e.aborted != 1 {
+			t.Errorf("aborted %d times, want once", e.aborted)
+		}
+	})
+}
+
 // Connections that come while the transport stops are opened and closed, or
 // aborted, or left to the caller; nothing is forgotten and nothing left open.
 func TestAdoptInAStorm(t *testing.T) {

@@ -42,6 +42,7 @@ type echo struct {
 	onMessage   func(c transport.Conn, s string)
 	onPing      func(transport.Conn)
 	onClose     func(transport.Conn, transport.CloseCause)
+	onAbort     func()
 
 	mu                                sync.Mutex
 	opened, closed, aborted           int
@@ -91,7 +92,12 @@ func (e *echo) Close(c transport.Conn, cause transport.CloseCause) {
 	}
 }
 
-func (e *echo) Abort(any) { e.count(&e.aborted) }
+func (e *echo) Abort(any) {
+	e.count(&e.aborted)
+	if e.onAbort != nil {
+		e.onAbort()
+	}
+}
 
 func (e *echo) Written(n, bytes int64) {
 	e.mu.Lock()
