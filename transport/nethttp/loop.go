@@ -86,14 +86,21 @@ func (l *eventLoop) stop() {
 func (l *eventLoop) serve(conn net.Conn, u transport.Upgrade) {
 	s := &socket{loop: l, conn: conn, addr: u.RemoteAddr}
 	s.writer = s.write
+	if !l.take(s, u) {
+		s.sayGoodbye()
+		l.t.abort(u.Value)
+	}
+}
+
+// take reports whether the loop takes s, and does.
+func (l *eventLoop) take(s *socket, u transport.Upgrade) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		l.t.sayGoodbye(conn)
-		l.t.abort(u.Value)
-		return
+		return false
 	}
 	s.core = l.core.Adopt(s, u)
 	s.core.Begin(u.Received)
 	l.t.running.Go(s.read)
+	return true
 }

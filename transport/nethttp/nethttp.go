@@ -59,6 +59,7 @@ type Transport struct {
 	running sync.WaitGroup
 	buffers sync.Pool // of *[]byte, for writing
 
+	handedOver      atomic.Bool // the adopter has clients of ours
 	refusedHandOver atomic.Bool // it was logged that connections stay here
 }
 
@@ -152,7 +153,7 @@ func (t *Transport) sendAway() {
 	for _, l := range t.loops {
 		l.core.CloseAdopted(websocket.CloseGoingAway, goingAway)
 	}
-	if t.adopter != nil {
+	if t.handedOver.Load() { // or the adopter may be another gateway's, by mistake
 		t.adopter.CloseAdopted(websocket.CloseGoingAway, goingAway)
 	}
 }

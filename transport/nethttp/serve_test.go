@@ -3,13 +3,16 @@ package nethttp_test
 import (
 	"bytes"
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/gateway/gatewaytest"
@@ -113,6 +116,29 @@ func TestHandOverFallsBack(t *testing.T) {
 	if n := book.count("not handed over"); n != 1 {
 		t.Errorf("logged %d times, want once", n)
 	}
+}
+
+// A transport that never got a client of another gateway's adopter, because it
+// was given that by mistake, leaves its clients alone.
+func TestShutdownLeavesStrangers(t *testing.T) {
+	loops := gnet.WithoutListener(gnet.Loops(1))
+	theirs := &mount{Transport: nethttp.New(nethttp.HandOver(loops))}
+	theirs.serve(t, nil, nil)
+	theirs.Gateway = gatewaytest.New(t, gateway.Config{
+		Transports: []transport.Transport{theirs.Transport, loops}, Router: echo(),
+	}, gatewaytest.WithDial(theirs.dial))
+	ours := &mount{Transport: nethttp.New(nethttp.HandOver(loops))}
+	ours.serve(t, nil, nil)
+	ours.Gateway = gatewaytest.New(t, gateway.Config{
+		Transports: []transport.Transport{ours.Transport}, Router: echo(),
+	}, gatewaytest.WithDial(ours.dial))
+	stranger, own := theirs.Connect("/"), ours.Connect("/")
+	own.ID() // it is open
+	stranger.ID()
+	ours.Shutdown()
+	own.ExpectClose(1001, "going away")
+	stranger.Send("x")
+	stranger.Expect("x")
 }
 
 // A gate is a listener whose connections write only while it is open.
@@ -292,4 +318,67 @@ func TestAddressesAreTheHosts(t *testing.T) {
 	c.Expect("x")
 	close(end)
 	looking.Wait()
+}
+
+// A porter is a listener whose connections, from when it is told so, ask before
+// they write.
+type porter struct {
+	net.Listener
+	asking   atomic.Bool
+	ask, may chan struct{}
+}
+
+func (p *porter) Accept() (net.Conn, error) {
+	c, err := p.Listener.Accept()
+	if p.asking.Load() {
+		c = asker{c, p}
+	}
+	return c, err
+}
+
+type asker struct {
+	net.Conn
+	p *porter
+}
+
+func (a asker) Write(b []byte) (int, error) {
+	a.p.ask <- struct{}{}
+	<-a.p.may
+	return a.Conn.Write(b)
+}
+
+// A client that was welcomed just when the gateway stops, and that takes no
+// goodbye, holds nobody up.
+func TestSlowGoodbye(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	p := &porter{Listener: ln, ask: make(chan struct{}), may: make(chan struct{})}
+	m := &mount{Transport: nethttp.New(nethttp.Loops(1))}
+	m.serve(t, nil, p)
+	m.Gateway = gatewaytest.New(t, gateway.Config{Transports: []transport.Transport{m.Transport}}, gatewaytest.WithDial(m.dial))
+	other := m.Connect("/")
+	other.ID() // it is open
+	early := other.Hijack()
+	p.asking.Store(true)
+	late := m.Dial()
+	_, err = io.WriteString(late, handshake)
+	must(t, err)
+	within(t, p.ask, "the welcome is not written")
+	stopped := make(chan error, 1)
+	go func() { stopped <- m.Stop() }()
+	goodbye := websocket.AppendClose(nil, 1001, "going away")
+	got := make([]byte, len(goodbye))
+	if _, err := io.ReadFull(early, got); err != nil || !bytes.Equal(got, goodbye) {
+		t.Fatalf("got %q, %v, want %q", got, err, goodbye)
+	}
+	p.may <- struct{}{}
+	within(t, p.ask, "the goodbye is not written")
+	_, err = early.Write(masked(websocket.OpClose, "\x03\xe9"))
+	must(t, err)
+	must(t, early.SetReadDeadline(time.Now().Add(wait/4)))
+	if _, err := early.Read(got); err != io.EOF {
+		t.Errorf("while another is being told, a client's end is %v", err)
+	}
+	p.may <- struct{}{}
+	must(t, within(t, stopped, "the gateway does not stop"))
 }

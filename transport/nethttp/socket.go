@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluice/transport/internal/loop"
+	"github.com/sluicegate/sluice/transport/websocket"
 )
 
 // A reader's buffer, in bytes, is small until its client sends more than that at
@@ -96,6 +97,15 @@ func (s *socket) hangUp() {
 		_ = c.NetConn().Close()
 	}
 	_ = s.conn.Close()
+}
+
+// sayGoodbye closes a connection that was upgraded just when the gateway
+// stopped. It may take a while.
+func (s *socket) sayGoodbye() {
+	_ = s.conn.SetWriteDeadline(time.Now().Add(s.loop.t.opts.CloseTimeout))
+	_, err := s.conn.Write(websocket.AppendClose(nil, websocket.CloseGoingAway, goingAway))
+	s.failed = err != nil
+	s.hangUp()
 }
 
 // read hands what arrives to the loop, until the connection ends.

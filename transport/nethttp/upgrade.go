@@ -84,6 +84,12 @@ func (t *Transport) await(hs *handshake) decision {
 
 // upgrade answers with 101 and takes the connection from the HTTP server.
 func (t *Transport) upgrade(w http.ResponseWriter, hs *handshake, agreed *websocket.Handshake, d decision) {
+	welcome := false
+	defer func() { // also if the ResponseWriter panics
+		if !welcome {
+			t.abort(d.value)
+		}
+	}()
 	for name, values := range w.Header() {
 		if _, ok := d.header[name]; !ok {
 			d.header[name] = values
@@ -93,7 +99,6 @@ func (t *Transport) upgrade(w http.ResponseWriter, hs *handshake, agreed *websoc
 	if err != nil {
 		t.opts.Logger.Error("a client cannot be upgraded: the ResponseWriter cannot be hijacked; "+
 			"middleware that wraps it must have an Unwrap method", "error", err)
-		t.abort(d.value)
 		refuse(w, &websocket.HandshakeError{Status: http.StatusInternalServerError, Reason: "internal error"})
 		return
 	}
@@ -103,10 +108,10 @@ func (t *Transport) upgrade(w http.ResponseWriter, hs *handshake, agreed *websoc
 	_ = conn.SetDeadline(time.Now().Add(t.opts.HandshakeTimeout))
 	if _, err := conn.Write(agreed.AppendResponse(nil, d.header)); err != nil {
 		_ = conn.Close()
-		t.abort(d.value)
 		return
 	}
 	_ = conn.SetDeadline(time.Time{})
+	welcome = true
 	if !t.handOver(conn, u) {
 		t.loop().serve(conn, u)
 	}
@@ -136,14 +141,11 @@ func (t *Transport) handOver(conn net.Conn, u transport.Upgrade) bool {
 	if _, plain := conn.(*net.TCPConn); err != nil && plain && !t.refusedHandOver.Swap(true) {
 		t.opts.Logger.Warn("a connection was not handed over; it is served by goroutines, as later ones may be", "error", err)
 	}
-	return err == nil
-}
-
-// sayGoodbye closes a connection that was upgraded just when the gateway stopped.
-func (t *Transport) sayGoodbye(conn net.Conn) {
-	_ = conn.SetWriteDeadline(time.Now().Add(t.opts.CloseTimeout))
-	_, _ = conn.Write(websocket.AppendClose(nil, websocket.CloseGoingAway, goingAway))
-	_ = conn.Close()
+	if err != nil {
+		return false
+	}
+	t.handedOver.Store(true)
+	return true
 }
 
 // received returns a copy of what the peer has sent behind its request.

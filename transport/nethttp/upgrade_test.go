@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -201,6 +202,25 @@ func TestNotHijackable(t *testing.T) {
 		t.Errorf("the log does not say what to do: %s", &book.text)
 	}
 }
+
+// A wrapper whose Hijack panics, as those do that take the one beneath for a
+// Hijacker, costs its request only.
+func TestHijackPanics(t *testing.T) {
+	l := newLimiter()
+	m := way{}.start(t, gateway.Config{Limiter: l}, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			next.ServeHTTP(hijackPanics{w}, r)
+		})
+	})
+	if _, err := m.TryConnect("/"); err == nil {
+		t.Error("the client was accepted")
+	}
+	l.paired(t, "127.0.0.1")
+}
+
+type hijackPanics struct{ http.ResponseWriter }
+
+func (hijackPanics) Hijack() (net.Conn, *bufio.ReadWriter, error) { panic("no Hijacker") }
 
 // unwrapper is a ResponseWriter as middleware should wrap it.
 type unwrapper struct{ http.ResponseWriter }
