@@ -53,7 +53,9 @@ func (p *porter) Admit(ctx context.Context, e hooks.OpenEvent) (hooks.Admission,
 		select {
 		case <-p.release:
 		case <-ctx.Done():
-			return hooks.Admission{}, ctx.Err()
+		}
+		if err := ctx.Err(); err != nil { // whichever was seen first
+			return hooks.Admission{}, err
 		}
 	case "stubborn":
 		<-p.release
