@@ -65,7 +65,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 
-	srv := &http.Server{Handler: newSite(mounted, *secure), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	srv := &http.Server{Handler: newSite(mounted, *secure), ReadTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 	srv.RegisterOnShutdown(mounted.Shutdown)
 	ln, scheme, err := listen(*addr, *secure)
 	if err != nil {

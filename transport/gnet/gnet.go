@@ -155,7 +155,7 @@ func (t *Transport) run(ctx context.Context, addr *net.TCPAddr) error {
 	defer stopper.Wait()
 	defer close(ended)
 	t.bound = addr
-	err := engine.Run(&events{t: t}, "tcp://"+engineAddr(addr), append(t.engineOptions(),
+	err := engine.Run(&events{t: t}, "tcp://"+engineAddr(addr), append(t.engineOptions(engine.TCPNoDelay),
 		// A listener for each loop: it accepts one connection at a time and
 		// opens it at once, so that the descriptor cap is exact.
 		engine.WithReusePort(true),
@@ -171,10 +171,10 @@ func (t *Transport) run(ctx context.Context, addr *net.TCPAddr) error {
 	return nil
 }
 
-func (t *Transport) engineOptions() []engine.Option {
+func (t *Transport) engineOptions(delay engine.TCPSocketOpt) []engine.Option {
 	return []engine.Option{
 		engine.WithNumEventLoop(t.loops),
-		engine.WithTCPNoDelay(engine.TCPNoDelay),
+		engine.WithTCPNoDelay(delay),
 		engine.WithLoadBalancing(engine.LeastConnections),
 		engine.WithLogger(logger{t.opts.Logger}),
 	}
@@ -192,7 +192,9 @@ func (t *Transport) begin() chan struct{} {
 // client.
 func (t *Transport) runDeaf(ctx context.Context) error {
 	defer close(t.begin())
-	client, err := engine.NewClient(&events{t: t}, t.engineOptions()...)
+	// Package net has set no delay on what is adopted. The engine loses a
+	// descriptor when it cannot set it.
+	client, err := engine.NewClient(&events{t: t}, t.engineOptions(engine.TCPDelay)...)
 	if err == nil {
 		t.client = client
 		err = client.Start()
