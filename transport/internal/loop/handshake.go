@@ -56,16 +56,16 @@ func (c *Conn) parse(head []byte) {
 	l := c.loop
 	r, err := l.requests.Parse(head)
 	if err != nil {
-		c.refuseError(err)
+		c.refuse(answerOf(err))
 		return
 	}
 	if l.opts.Path != "" && r.URL.Path != l.opts.Path {
-		c.refuse(refusal(http.StatusNotFound, nil, "no such path"))
+		c.refuse(answerTo(r, refusal(http.StatusNotFound, nil, "no such path")))
 		return
 	}
 	agreed, err := websocket.Negotiate(r, &l.negotiation)
 	if err != nil {
-		c.refuseError(err)
+		c.refuse(answerTo(r, answerOf(err)))
 		return
 	}
 	hs := c.handshake()
@@ -92,12 +92,20 @@ func (c *Conn) keep(b []byte) {
 	hs.buf = append(hs.buf, b...)
 }
 
-func (c *Conn) refuseError(err error) {
+// answerOf is the answer to a request that has the fault err.
+func answerOf(err error) []byte {
 	if he := (*websocket.HandshakeError)(nil); errors.As(err, &he) {
-		c.refuse(he.AppendResponse(nil))
-		return
+		return he.AppendResponse(nil)
 	}
-	c.refuse(refusal(http.StatusBadRequest, nil, err.Error()))
+	return refusal(http.StatusBadRequest, nil, err.Error())
+}
+
+// answerTo is answer without its body if r is a HEAD (RFC 9110, section 9.3.2).
+func answerTo(r *http.Request, answer []byte) []byte {
+	if end := websocket.HeaderEnd(answer, 0); r.Method == http.MethodHead && end >= 0 {
+		return answer[:end]
+	}
+	return answer
 }
 
 // refusal is the answer to a request that is refused.

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"bytes"
 	"net/http"
 	"strings"
 	"sync"
@@ -249,5 +250,17 @@ func TestAnswerCannotBeWritten(t *testing.T) {
 			want(t, "aborted", k.h.of("v").aborted, map[bool]int{true: 1}[c.accept])
 			want(t, "opened", k.h.of("v").opened, 0)
 		})
+	}
+}
+
+// The answer to a HEAD has no body, whatever it says of its length.
+func TestHeadIsAnsweredWithoutBody(t *testing.T) {
+	for _, path := range []string{"/ws", "/elsewhere"} {
+		k := newKit(t)
+		s := k.attach()
+		s.conn.Input([]byte("HEAD" + strings.TrimPrefix(request(path), "GET")))
+		if !bytes.HasPrefix(s.got, []byte("HTTP/1.1 40")) || !bytes.HasSuffix(s.got, []byte("\r\n\r\n")) {
+			t.Errorf("%s: %q", path, s.got)
+		}
 	}
 }
