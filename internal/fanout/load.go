@@ -19,8 +19,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/sluicegate/sluice/protocol"
 	"github.com/sluicegate/sluice/transport/websocket"
 )
@@ -71,26 +69,6 @@ func load(ctx context.Context, args []string) error {
 		}
 	}
 	return measure(ctx, c, s)
-}
-
-// pin has this process, and those it starts, run on CPUs from to to-1. The
-// first thread decides what children inherit, others follow as they are made.
-func pin(from, to int) error {
-	var set unix.CPUSet
-	for i := from; i < to; i++ {
-		set.Set(i)
-	}
-	tasks, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return fmt.Errorf("-pin: %w", err)
-	}
-	for _, t := range tasks {
-		id, _ := strconv.Atoi(t.Name())
-		if err := unix.SchedSetaffinity(id, &set); err != nil && !errors.Is(err, unix.ESRCH) {
-			return fmt.Errorf("-pin: %w", err)
-		}
-	}
-	return nil
 }
 
 // server is a process of this program: the gateway or a business process.
