@@ -15,31 +15,32 @@ import (
 
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/evio"
+	"github.com/sluicegate/sluice/transport/internal/enginetest"
 )
 
 // private is where the bells are, which no client knows.
-func (s *server) private() string {
-	s.t.Helper()
+func private(s *enginetest.Server) string {
+	s.T.Helper()
 	var at string
-	find(s.t, func(fd int) bool {
+	find(s.T, func(fd int) bool {
 		if on, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || on == 0 {
 			return false
 		}
-		if a := peer(unix.Getsockname(fd)); a != "" && a != s.addr {
+		if a := peer(unix.Getsockname(fd)); a != "" && a != s.Addr {
 			at = a
 		}
 		return at != ""
 	})
 	if at == "" {
-		s.t.Fatal("no private listener")
+		s.T.Fatal("no private listener")
 	}
 	return at
 }
 
 // Strangers that find the private listener are sent away.
 func TestStrangersAtTheBells(t *testing.T) {
-	s := start(t, new(echo), options(), evio.Loops(2))
-	at := s.private()
+	s := engine().Start(t, new(enginetest.Echo), enginetest.Options(), 2)
+	at := private(s)
 	for range 20 {
 		c, err := net.Dial("tcp", at)
 		must(t, err)
@@ -49,26 +50,26 @@ func TestStrangersAtTheBells(t *testing.T) {
 		}
 		_ = c.Close()
 	}
-	must(t, roundTrip(s.dial(), "unharmed"))
+	must(t, enginetest.RoundTrip(s.Dial(), "unharmed"))
 }
 
 // A loop that cannot be reached any more would keep its clients waiting: the
 // engine ends, and Serve says so.
 func TestLostBell(t *testing.T) {
-	s := start(t, new(echo), options(), evio.Loops(2))
-	must(t, roundTrip(s.dial(), "well"))
-	at := s.private()
+	s := engine().Start(t, new(enginetest.Echo), enginetest.Options(), 2)
+	must(t, enginetest.RoundTrip(s.Dial(), "well"))
+	at := private(s)
 	fd := find(t, func(fd int) bool { return peer(unix.Getpeername(fd)) == at })
 	if fd < 0 {
 		t.Fatal("no bell")
 	}
 	must(t, unix.Shutdown(fd, unix.SHUT_RDWR))
 	select {
-	case err := <-s.done:
+	case err := <-s.Done:
 		if err == nil || !strings.Contains(err.Error(), "stopped by itself") {
 			t.Errorf("Serve: %v", err)
 		}
-		s.done <- nil
+		s.Done <- nil
 	case <-time.After(10 * time.Second):
 		t.Fatal("Serve goes on")
 	}
@@ -77,17 +78,17 @@ func TestLostBell(t *testing.T) {
 // A wake that is given at the worst moment is not lost: when the loop handles
 // another, from its own thread of control or from elsewhere.
 func TestNoWakeIsLost(t *testing.T) {
-	e := new(echo)
+	e := new(enginetest.Echo)
 	opened := make(chan transport.Conn, 1)
-	e.onOpen = func(c transport.Conn) { opened <- c }
-	s := start(t, e, options(), evio.Loops(1))
-	s.dial()
+	e.OnOpen = func(c transport.Conn) { opened <- c }
+	s := engine().Start(t, e, enginetest.Options(), 1)
+	s.Dial()
 	l := (<-opened).Loop()
 	var waited []time.Duration
 	for range 3000 {
 		ran := make(chan struct{})
 		begun := time.Now()
-		must(t, l.Post(&one{f: func() { close(ran) }}))
+		must(t, l.Post(enginetest.Task(func() { close(ran) })))
 		<-ran
 		waited = append(waited, time.Since(begun))
 	}
@@ -101,13 +102,13 @@ func TestNoWakeIsLost(t *testing.T) {
 // Many loops have one bell each and share the clients.
 func TestManyLoops(t *testing.T) {
 	const loops = 8
-	e := new(echo)
+	e := new(enginetest.Echo)
 	on := make(chan int, 1000)
-	e.onOpen = func(c transport.Conn) { on <- c.Loop().Index() }
-	s := start(t, e, options(), evio.Loops(loops))
+	e.OnOpen = func(c transport.Conn) { on <- c.Loop().Index() }
+	s := engine().Start(t, e, enginetest.Options(), loops)
 	used := make(map[int]int)
 	for range 200 {
-		must(t, roundTrip(s.dial(), "hello"))
+		must(t, enginetest.RoundTrip(s.Dial(), "hello"))
 		used[<-on]++
 	}
 	if len(used) < 2 {
@@ -117,25 +118,25 @@ func TestManyLoops(t *testing.T) {
 
 // Clients that reset their connections before they are accepted.
 func TestResets(t *testing.T) {
-	s := start(t, new(echo), options(), evio.Loops(2))
+	s := engine().Start(t, new(enginetest.Echo), enginetest.Options(), 2)
 	for range 500 {
-		c, err := net.Dial("tcp", s.addr)
+		c, err := net.Dial("tcp", s.Addr)
 		must(t, err)
 		_ = c.(*net.TCPConn).SetLinger(0)
 		_ = c.Close()
 	}
-	must(t, roundTrip(s.dial(), "unharmed"))
+	must(t, enginetest.RoundTrip(s.Dial(), "unharmed"))
 }
 
 // Several engines in one process know their own.
 func TestSideBySide(t *testing.T) {
-	var all []*server
+	var all []*enginetest.Server
 	for range 3 {
-		all = append(all, start(t, new(echo), options(), evio.Loops(2)))
+		all = append(all, engine().Start(t, new(enginetest.Echo), enginetest.Options(), 2))
 	}
 	for _, s := range all {
-		must(t, roundTrip(s.dial(), "hello"))
-		s.stop()
+		must(t, enginetest.RoundTrip(s.Dial(), "hello"))
+		s.Stop()
 	}
 }
 
@@ -143,7 +144,7 @@ func TestSideBySide(t *testing.T) {
 func TestOddAddresses(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1:0?reuseport=1", "udp://127.0.0.1:0", "tcp-net://127.0.0.1:0"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		if err := evio.Listen(addr).Serve(ctx, options(), new(echo)); err == nil {
+		if err := evio.Listen(addr).Serve(ctx, enginetest.Options(), new(enginetest.Echo)); err == nil {
 			t.Errorf("%q is an address", addr)
 		}
 		cancel()

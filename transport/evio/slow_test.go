@@ -22,13 +22,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sluicegate/sluice/transport"
-	"github.com/sluicegate/sluice/transport/evio"
+	"github.com/sluicegate/sluice/transport/internal/enginetest"
 )
 
 // narrow connects a client with buffers as small as the kernel makes them, on
 // both sides.
-func (s *server) narrow() *websocket.Conn {
-	s.t.Helper()
+func narrow(s *enginetest.Server) *websocket.Conn {
+	s.T.Helper()
 	small := net.Dialer{Control: func(_, _ string, rc syscall.RawConn) error {
 		return rc.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 1) })
 	}}
@@ -38,18 +38,18 @@ func (s *server) narrow() *websocket.Conn {
 			return small.DialContext(ctx, network, addr)
 		},
 	}
-	c, _, err := d.Dial("ws://"+s.addr+"/ws", nil)
+	c, _, err := d.Dial("ws://"+s.Addr+"/ws", nil)
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
-	s.clients = append(s.clients, c)
+	s.Clients = append(s.Clients, c)
 	_ = c.SetReadDeadline(time.Now().Add(60 * time.Second))
-	fd := serverSide(s.t, c.NetConn())
+	fd := serverSide(s.T, c.NetConn())
 	if fd < 0 {
-		s.t.Fatal("the server's end is not among the descriptors")
+		s.T.Fatal("the server's end is not among the descriptors")
 	}
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 1); err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	return c
 }
@@ -61,7 +61,7 @@ func serverSide(t testing.TB, client net.Conn) int {
 
 // find returns a descriptor of this process that fits, or -1.
 func find(t testing.TB, fits func(fd int) bool) int {
-	for name := range descriptors(t) {
+	for name := range enginetest.Descriptors(t) {
 		if fd, err := strconv.Atoi(name); err == nil && fits(fd) {
 			return fd
 		}
@@ -87,13 +87,13 @@ func text(writer, n, size int) string {
 // order.
 func TestSlowReader(t *testing.T) {
 	const writers, each = 8, 60
-	e := new(echo)
+	e := new(enginetest.Echo)
 	opened := make(chan transport.Conn, 1)
-	e.onOpen = func(c transport.Conn) { opened <- c }
-	o := options()
+	e.OnOpen = func(c transport.Conn) { opened <- c }
+	o := enginetest.Options()
 	o.WriteLimit = 64 << 20
-	s := start(t, e, o, evio.Loops(1))
-	c := s.narrow()
+	s := engine().Start(t, e, o, 1)
+	c := narrow(s)
 	conn := <-opened
 	sizes := func(w int) *rand.Rand { return rand.New(rand.NewPCG(1, uint64(w))) }
 	size := func(r *rand.Rand) int { return r.IntN(1 << r.IntN(16)) }
@@ -104,7 +104,7 @@ func TestSlowReader(t *testing.T) {
 			r := sizes(w)
 			for n := range each {
 				m := text(w, n, size(r))
-				if err := conn.Loop().PostAlways(&one{f: func() { e.send(conn, m) }}); err != nil {
+				if err := conn.Loop().PostAlways(enginetest.Task(func() { e.Send(conn, m) })); err != nil {
 					t.Error(err)
 				}
 			}
@@ -140,16 +140,16 @@ func TestSlowReader(t *testing.T) {
 
 // stall sends c more than it has room for, and returns when the loop is through
 // with it.
-func (s *server) stall(conn transport.Conn, messages int) {
-	s.t.Helper()
+func stall(s *enginetest.Server, conn transport.Conn, messages int) {
+	s.T.Helper()
 	done := make(chan struct{})
 	big := strings.Repeat("x", 64<<10)
-	must(s.t, conn.Loop().Post(&one{f: func() {
+	must(s.T, conn.Loop().Post(enginetest.Task(func() {
 		for range messages {
-			s.e.send(conn, big)
+			s.Handler.Send(conn, big)
 		}
-	}}))
-	must(s.t, conn.Loop().Post(&one{f: func() { close(done) }}))
+	})))
+	must(s.T, conn.Loop().Post(enginetest.Task(func() { close(done) })))
 	<-done
 }
 
@@ -169,37 +169,37 @@ func processTime(t testing.TB) time.Duration {
 
 // Whatever a client leaves undone, it keeps no loop busy.
 func TestIdleClientsCostNothing(t *testing.T) {
-	for name, behave := range map[string]func(s *server, conn transport.Conn, c *websocket.Conn){
-		"open": func(*server, transport.Conn, *websocket.Conn) {},
-		"does not read": func(s *server, conn transport.Conn, _ *websocket.Conn) {
-			s.stall(conn, 10)
+	for name, behave := range map[string]func(s *enginetest.Server, conn transport.Conn, c *websocket.Conn){
+		"open": func(*enginetest.Server, transport.Conn, *websocket.Conn) {},
+		"does not read": func(s *enginetest.Server, conn transport.Conn, _ *websocket.Conn) {
+			stall(s, conn, 10)
 		},
-		"sends and does not read": func(s *server, conn transport.Conn, c *websocket.Conn) {
-			s.stall(conn, 10)
+		"sends and does not read": func(s *enginetest.Server, conn transport.Conn, c *websocket.Conn) {
+			stall(s, conn, 10)
 			for range 100 {
-				must(s.t, c.WriteMessage(websocket.TextMessage, []byte("more")))
+				must(s.T, c.WriteMessage(websocket.TextMessage, []byte("more")))
 			}
 		},
-		"has sent its end": func(s *server, conn transport.Conn, c *websocket.Conn) {
-			s.stall(conn, 10)
-			must(s.t, c.NetConn().(*net.TCPConn).CloseWrite())
+		"has sent its end": func(s *enginetest.Server, conn transport.Conn, c *websocket.Conn) {
+			stall(s, conn, 10)
+			must(s.T, c.NetConn().(*net.TCPConn).CloseWrite())
 		},
-		"an urgent byte": func(s *server, _ transport.Conn, c *websocket.Conn) {
+		"an urgent byte": func(s *enginetest.Server, _ transport.Conn, c *websocket.Conn) {
 			rc, err := c.NetConn().(*net.TCPConn).SyscallConn()
-			must(s.t, err)
-			must(s.t, rc.Control(func(fd uintptr) { _ = unix.Sendto(int(fd), []byte{0}, unix.MSG_OOB, nil) }))
+			must(s.T, err)
+			must(s.T, rc.Control(func(fd uintptr) { _ = unix.Sendto(int(fd), []byte{0}, unix.MSG_OOB, nil) }))
 		},
-		"half a frame": func(s *server, _ transport.Conn, c *websocket.Conn) {
+		"half a frame": func(s *enginetest.Server, _ transport.Conn, c *websocket.Conn) {
 			_, err := c.NetConn().Write([]byte{0x82, 0xfe})
-			must(s.t, err)
+			must(s.T, err)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := new(echo)
+			e := new(enginetest.Echo)
 			opened := make(chan transport.Conn, 1)
-			e.onOpen = func(c transport.Conn) { opened <- c }
-			s := start(t, e, options(), evio.Loops(2))
-			c := s.narrow()
+			e.OnOpen = func(c transport.Conn) { opened <- c }
+			s := engine().Start(t, e, enginetest.Options(), 2)
+			c := narrow(s)
 			behave(s, <-opened, c)
 			const long = 300 * time.Millisecond
 			before := processTime(t)
@@ -237,26 +237,26 @@ func TestCloseReachesEveryClient(t *testing.T) {
 		"sends and does not read": {flood, 20, 64 << 20},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := new(echo)
+			e := new(enginetest.Echo)
 			opened := make(chan transport.Conn, 2)
 			closed := make(chan struct{}, 2)
-			e.onOpen = func(c transport.Conn) { opened <- c }
-			e.onClose = func(transport.Conn, transport.CloseCause) { closed <- struct{}{} }
-			e.onMessage = func(c transport.Conn, _ string) {}
-			o := options()
+			e.OnOpen = func(c transport.Conn) { opened <- c }
+			e.OnClose = func(transport.Conn, transport.CloseCause) { closed <- struct{}{} }
+			e.OnMessage = func(c transport.Conn, _ string) {}
+			o := enginetest.Options()
 			o.WriteLimit, o.MaxMessage = c.limit, 1<<20
-			s := start(t, e, o, evio.Loops(1))
-			client := s.narrow()
+			s := engine().Start(t, e, o, 1)
+			client := narrow(s)
 			conn := <-opened
 			var sending sync.WaitGroup
 			sending.Go(func() { c.client(client) })
 			if c.messages > 0 {
-				s.stall(conn, c.messages)
+				stall(s, conn, c.messages)
 			}
 			begun := time.Now()
-			must(t, conn.Loop().Post(&one{f: func() { conn.Close(4000, "enough") }}))
+			must(t, conn.Loop().Post(enginetest.Task(func() { conn.Close(4000, "enough") })))
 			<-closed
-			eventually(t, "the server's end is closed", func() bool { return serverSide(t, client.NetConn()) < 0 })
+			enginetest.Eventually(t, "the server's end is closed", func() bool { return serverSide(t, client.NetConn()) < 0 })
 			if took := time.Since(begun); took > o.CloseTimeout+time.Second {
 				t.Errorf("took %v", took)
 			}
@@ -266,7 +266,7 @@ func TestCloseReachesEveryClient(t *testing.T) {
 			}
 			_ = client.Close()
 			sending.Wait()
-			must(t, roundTrip(s.dial(), "unharmed"))
+			must(t, enginetest.RoundTrip(s.Dial(), "unharmed"))
 		})
 	}
 }

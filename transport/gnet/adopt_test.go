@@ -1,7 +1,6 @@
 package gnet
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,26 +10,18 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluice/transport"
+	"github.com/sluicegate/sluice/transport/internal/enginetest"
 	codec "github.com/sluicegate/sluice/transport/websocket"
 )
 
 // startDeaf starts a transport without a listener.
-func startDeaf(t testing.TB, e *echo, o transport.Options) *server {
+func startDeaf(t testing.TB, e *enginetest.Echo, o transport.Options) *enginetest.Server {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	s := &server{t: t, e: e, tr: WithoutListener(Loops(2)), end: cancel, done: make(chan error, 1)}
-	ready := make(chan net.Addr, 1)
-	o.Ready = func(a net.Addr) { ready <- a }
-	go func() { s.done <- s.tr.Serve(ctx, o, e) }()
-	select {
-	case <-ready:
-	case err := <-s.done:
-		cancel()
-		t.Fatalf("Serve: %v", err)
-	}
-	t.Cleanup(func() { s.stop(); s.hangUp() })
-	return s
+	return enginetest.Start(t, e, o, WithoutListener(Loops(2)))
 }
+
+// transportOf is the transport that s serves by.
+func transportOf(s *enginetest.Server) *Transport { return s.Transport.(*Transport) }
 
 // pair returns two ends of a TCP connection.
 func pair(t testing.TB) (client, conn net.Conn) {
@@ -66,21 +57,23 @@ func expect(t testing.TB, c net.Conn, want []byte) {
 }
 
 // kinds are the transports that adopt: with a listener of their own and without.
-func kinds(t *testing.T, f func(t *testing.T, start func(*echo) *server)) {
+func kinds(t *testing.T, f func(t *testing.T, start func(*enginetest.Echo) *enginetest.Server)) {
 	t.Run("with a listener", func(t *testing.T) {
-		f(t, func(e *echo) *server { return start(t, e, options(), Loops(2)) })
+		f(t, func(e *enginetest.Echo) *enginetest.Server {
+			return this().Start(t, e, enginetest.Options(), 2)
+		})
 	})
 	t.Run("without", func(t *testing.T) {
-		f(t, func(e *echo) *server { return startDeaf(t, e, options()) })
+		f(t, func(e *enginetest.Echo) *enginetest.Server { return startDeaf(t, e, enginetest.Options()) })
 	})
 }
 
 func TestAdopt(t *testing.T) {
-	kinds(t, func(t *testing.T, start func(*echo) *server) {
-		e := &echo{}
+	kinds(t, func(t *testing.T, start func(*enginetest.Echo) *enginetest.Server) {
+		e := &enginetest.Echo{}
 		s := start(e)
 		client, conn := pair(t)
-		if err := s.tr.Adopt(conn, transport.Upgrade{Handler: e, Received: frame(codec.OpText, "first")}); err != nil {
+		if err := transportOf(s).Adopt(conn, transport.Upgrade{Handler: e, Received: frame(codec.OpText, "first")}); err != nil {
 			t.Fatal(err)
 		}
 		expect(t, client, codec.AppendFrame(nil, codec.OpText, false, []byte("first")))
@@ -89,7 +82,7 @@ func TestAdopt(t *testing.T) {
 		if _, err := conn.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("the caller's connection is still open: %v", err)
 		}
-		s.tr.CloseAdopted(codec.CloseGoingAway, "away")
+		transportOf(s).CloseAdopted(codec.CloseGoingAway, "away")
 		expect(t, client, codec.AppendClose(nil, codec.CloseGoingAway, "away"))
 		_, _ = client.Write(frame(codec.OpClose, "\x03\xe9"))
 		if _, err := client.Read(make([]byte, 1)); err != io.EOF {
@@ -101,16 +94,16 @@ func TestAdopt(t *testing.T) {
 // The address that the HTTP server knows goes before the connection's own, to
 // the last call.
 func TestAdoptedAddress(t *testing.T) {
-	kinds(t, func(t *testing.T, start func(*echo) *server) {
+	kinds(t, func(t *testing.T, start func(*enginetest.Echo) *enginetest.Server) {
 		addrs := make(chan string, 2)
-		e := &echo{
-			onOpen:  func(c transport.Conn) { addrs <- c.RemoteAddr().String() },
-			onClose: func(c transport.Conn, _ transport.CloseCause) { addrs <- c.RemoteAddr().String() },
+		e := &enginetest.Echo{
+			OnOpen:  func(c transport.Conn) { addrs <- c.RemoteAddr().String() },
+			OnClose: func(c transport.Conn, _ transport.CloseCause) { addrs <- c.RemoteAddr().String() },
 		}
 		s := start(e)
 		client, conn := pair(t)
 		addr := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 7}
-		if err := s.tr.Adopt(conn, transport.Upgrade{Handler: e, RemoteAddr: addr}); err != nil {
+		if err := transportOf(s).Adopt(conn, transport.Upgrade{Handler: e, RemoteAddr: addr}); err != nil {
 			t.Fatal(err)
 		}
 		_, _ = client.Write(frame(codec.OpClose, ""))
@@ -128,8 +121,8 @@ func TestAdoptedAddress(t *testing.T) {
 
 // What cannot be adopted is the caller's still.
 func TestNotAdopted(t *testing.T) {
-	e := &echo{}
-	s := startDeaf(t, e, options())
+	e := &enginetest.Echo{}
+	s := startDeaf(t, e, enginetest.Options())
 	_, plain := pair(t)
 	defer plain.Close()
 	p1, p2 := net.Pipe()
@@ -141,9 +134,9 @@ func TestNotAdopted(t *testing.T) {
 		conn net.Conn
 		h    transport.Handler
 	}{
-		{"another kind of connection", s.tr, p1, e},
-		{"another gateway's", s.tr, plain, &echo{}},
-		{"a handler that cannot be compared", s.tr, plain, uncomparable{nil, e}},
+		{"another kind of connection", transportOf(s), p1, e},
+		{"another gateway's", transportOf(s), plain, &enginetest.Echo{}},
+		{"a handler that cannot be compared", transportOf(s), plain, uncomparable{nil, e}},
 		{"a transport that does not serve", WithoutListener(), plain, e},
 	} {
 		if err := c.tr.Adopt(c.conn, transport.Upgrade{Handler: c.h}); !errors.Is(err, transport.ErrNotAdopted) {
@@ -153,8 +146,8 @@ func TestNotAdopted(t *testing.T) {
 	if _, err := plain.Write([]byte("x")); err != nil {
 		t.Errorf("the connection was touched: %v", err)
 	}
-	s.stop()
-	if err := s.tr.Adopt(plain, transport.Upgrade{Handler: e}); !errors.Is(err, transport.ErrNotAdopted) {
+	s.Stop()
+	if err := transportOf(s).Adopt(plain, transport.Upgrade{Handler: e}); !errors.Is(err, transport.ErrNotAdopted) {
 		t.Errorf("after the end: %v, want ErrNotAdopted", err)
 	}
 }
@@ -185,24 +178,24 @@ func TestZones(t *testing.T) {
 // A handler that panics over a connection for which there is no descriptor costs
 // that connection.
 func TestAbortPanics(t *testing.T) {
-	kinds(t, func(t *testing.T, start func(*echo) *server) {
-		e := &echo{onAbort: func() { panic("abort") }}
+	kinds(t, func(t *testing.T, start func(*enginetest.Echo) *enginetest.Server) {
+		e := &enginetest.Echo{OnAbort: func() { panic("abort") }}
 		s := start(e)
 		client, conn := pair(t)
-		all := s.tr.cap
-		s.tr.cap = 0
-		if err := s.tr.Adopt(conn, transport.Upgrade{Handler: e}); err != nil {
+		all := transportOf(s).cap
+		transportOf(s).cap = 0
+		if err := transportOf(s).Adopt(conn, transport.Upgrade{Handler: e}); err != nil {
 			t.Fatal(err)
 		}
 		expect(t, client, codec.AppendClose(nil, codec.CloseTryAgainLater, "no descriptors left"))
-		s.tr.cap = all
+		transportOf(s).cap = all
 		client, conn = pair(t)
-		if err := s.tr.Adopt(conn, transport.Upgrade{Handler: e, Received: frame(codec.OpText, "x")}); err != nil {
+		if err := transportOf(s).Adopt(conn, transport.Upgrade{Handler: e, Received: frame(codec.OpText, "x")}); err != nil {
 			t.Fatal(err)
 		}
 		expect(t, client, codec.AppendFrame(nil, codec.OpText, false, []byte("x")))
-		if e.aborted != 1 {
-			t.Errorf("aborted %d times, want once", e.aborted)
+		if e.Aborted != 1 {
+			t.Errorf("aborted %d times, want once", e.Aborted)
 		}
 	})
 }
@@ -210,9 +203,9 @@ func TestAbortPanics(t *testing.T) {
 // Connections that come while the transport stops are opened and closed, or
 // aborted, or left to the caller; nothing is forgotten and nothing left open.
 func TestAdoptInAStorm(t *testing.T) {
-	kinds(t, func(t *testing.T, start func(*echo) *server) {
-		before := descriptors(t)
-		e := &echo{}
+	kinds(t, func(t *testing.T, start func(*enginetest.Echo) *enginetest.Server) {
+		before := enginetest.Descriptors(t)
+		e := &enginetest.Echo{}
 		s := start(e)
 		var adopting sync.WaitGroup
 		var mu sync.Mutex
@@ -224,7 +217,7 @@ func TestAdoptInAStorm(t *testing.T) {
 						close(begun)
 					}
 					client, conn := pair(t)
-					err := s.tr.Adopt(conn, transport.Upgrade{Handler: e, Value: fmt.Sprint(i, j)})
+					err := transportOf(s).Adopt(conn, transport.Upgrade{Handler: e, Value: fmt.Sprint(i, j)})
 					mu.Lock()
 					if err == nil {
 						taken++
@@ -237,13 +230,13 @@ func TestAdoptInAStorm(t *testing.T) {
 			})
 		}
 		<-begun
-		s.stop()
+		s.Stop()
 		adopting.Wait()
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		if e.opened != e.closed || e.opened+e.aborted != taken {
-			t.Errorf("%d taken over: %d opened, %d closed, %d aborted", taken, e.opened, e.closed, e.aborted)
+		e.Mu.Lock()
+		defer e.Mu.Unlock()
+		if e.Opened != e.Closed || e.Opened+e.Aborted != taken {
+			t.Errorf("%d taken over: %d opened, %d closed, %d aborted", taken, e.Opened, e.Closed, e.Aborted)
 		}
-		eventually(t, "descriptors are closed", func() bool { return len(descriptors(t)) <= len(before) })
+		enginetest.Eventually(t, "descriptors are closed", func() bool { return len(enginetest.Descriptors(t)) <= len(before) })
 	})
 }

@@ -1,4 +1,6 @@
-package gnet
+//go:build darwin || freebsd || linux
+
+package enginetest
 
 import (
 	"errors"
@@ -16,54 +18,54 @@ import (
 )
 
 // A panic costs the connection that it happened on.
-func TestPanics(t *testing.T) {
+func (k Engine) testPanics(t *testing.T) {
 	boom := func() { panic("boom") }
-	open := func(s *server) (*websocket.Conn, int) {
-		c, r, err := websocket.DefaultDialer.Dial("ws://"+s.addr+"/ws?bad", nil)
+	open := func(s *Server) (*websocket.Conn, int) {
+		c, r, err := websocket.DefaultDialer.Dial("ws://"+s.Addr+"/ws?bad", nil) //nolint:bodyclose // it has been read
 		if err != nil {
 			if r == nil {
 				return nil, 0
 			}
 			return nil, r.StatusCode
 		}
-		s.t.Cleanup(func() { _ = c.Close() })
+		s.T.Cleanup(func() { _ = c.Close() })
 		return c, r.StatusCode
 	}
 	var bad atomic.Pointer[transport.Conn]
 	is := func(c transport.Conn) bool { b := bad.Load(); return b != nil && *b == c }
 	for name, c := range map[string]struct {
-		set    func(e *echo)
+		set    func(e *Echo)
 		act    func(c *websocket.Conn) error
 		status int
 		code   int
 	}{
-		"Handshake": {func(e *echo) {
-			e.onHandshake = func(hs transport.Handshake) bool {
+		"Handshake": {func(e *Echo) {
+			e.OnHandshake = func(hs transport.Handshake) bool {
 				if hs.Request().URL.RawQuery == "bad" {
 					boom()
 				}
 				return false
 			}
 		}, nil, http.StatusInternalServerError, 0},
-		"Open": {func(e *echo) {
+		"Open": {func(e *Echo) {
 			n := 0
-			e.onOpen = func(transport.Conn) {
+			e.OnOpen = func(transport.Conn) {
 				if n++; n == 2 {
 					boom()
 				}
 			}
 		}, nil, http.StatusSwitchingProtocols, 1011},
-		"Message": {func(e *echo) {
-			e.onMessage = func(_ transport.Conn, s string) {
+		"Message": {func(e *Echo) {
+			e.OnMessage = func(_ transport.Conn, s string) {
 				if s == "bad" {
 					boom()
 				}
 			}
 		}, func(c *websocket.Conn) error { return c.WriteMessage(websocket.TextMessage, []byte("bad")) }, 101, 1011},
-		"Ping": {func(e *echo) { e.onPing = func(transport.Conn) { boom() } },
+		"Ping": {func(e *Echo) { e.OnPing = func(transport.Conn) { boom() } },
 			func(c *websocket.Conn) error { return c.WriteMessage(websocket.PingMessage, nil) }, 101, 1011},
-		"Close": {func(e *echo) {
-			e.onClose = func(c transport.Conn, _ transport.CloseCause) {
+		"Close": {func(e *Echo) {
+			e.OnClose = func(c transport.Conn, _ transport.CloseCause) {
 				if is(c) {
 					boom()
 				}
@@ -73,10 +75,10 @@ func TestPanics(t *testing.T) {
 		}, 101, 4000},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := new(echo)
+			e := new(Echo)
 			c.set(e)
-			s := start(t, e, options(), Loops(1))
-			good := s.dial()
+			s := k.Start(t, e, Options(), 1)
+			good := s.Dial()
 			b, status := open(s)
 			if status != c.status {
 				t.Errorf("status %d", status)
@@ -92,10 +94,10 @@ func TestPanics(t *testing.T) {
 					t.Errorf("the client saw %v", err)
 				}
 			}
-			if err := roundTrip(good, "unharmed"); err != nil {
+			if err := RoundTrip(good, "unharmed"); err != nil {
 				t.Error(err)
 			}
-			if err := roundTrip(s.dial(), "and the next"); err != nil {
+			if err := RoundTrip(s.Dial(), "and the next"); err != nil {
 				t.Error(err)
 			}
 		})
@@ -121,27 +123,27 @@ func (f *flood) Weight() (int, int) { return 100, 1 }
 func (f *flood) Drop()              { close(f.ended) }
 
 // However much work a loop has, it reads between its drains.
-func TestReadingGoesOnUnderAFloodOfTasks(t *testing.T) {
-	e := new(echo)
+func (k Engine) testReadingGoesOnUnderAFloodOfTasks(t *testing.T) {
+	e := new(Echo)
 	opened := make(chan transport.Conn, 10)
-	e.onOpen = func(c transport.Conn) { opened <- c }
-	s := start(t, e, options(), Loops(1))
-	c := s.dial()
+	e.OnOpen = func(c transport.Conn) { opened <- c }
+	s := k.Start(t, e, Options(), 1)
+	c := s.Dial()
 	f := &flood{l: (<-opened).Loop(), ended: make(chan struct{})}
 	if err := f.l.Post(f); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the flood runs", func() bool { return f.runs.Load() > 1000 })
+	Eventually(t, "the flood runs", func() bool { return f.runs.Load() > 1000 })
 	for range 20 {
-		if err := roundTrip(c, "are you there?"); err != nil {
+		if err := RoundTrip(c, "are you there?"); err != nil {
 			t.Fatalf("during a flood of tasks: %v", err)
 		}
 	}
-	if err := roundTrip(s.dial(), "and for others?"); err != nil {
+	if err := RoundTrip(s.Dial(), "and for others?"); err != nil {
 		t.Error(err)
 	}
 	runs := f.runs.Load()
-	eventually(t, "the flood goes on", func() bool { return f.runs.Load() > runs })
+	Eventually(t, "the flood goes on", func() bool { return f.runs.Load() > runs })
 	f.over.Store(true)
 	<-f.ended
 }
@@ -149,18 +151,18 @@ func TestReadingGoesOnUnderAFloodOfTasks(t *testing.T) {
 // Posts from many goroutines, clients that leave in the middle of it, small
 // and large frames: every message is accounted for, and those that stay get
 // all of theirs in order.
-func TestTraffic(t *testing.T) {
-	e := new(echo)
+func (k Engine) testTraffic(t *testing.T) {
+	e := new(Echo)
 	opened := make(chan transport.Conn, 100)
-	e.onOpen = func(c transport.Conn) { opened <- c }
-	o := options()
+	e.OnOpen = func(c transport.Conn) { opened <- c }
+	o := Options()
 	o.WriteLimit = 64 << 20
-	s := start(t, e, o, Loops(2))
+	s := k.Start(t, e, o, 2)
 	const stay, leave, messages = 6, 10, 300
 	var clients sync.WaitGroup
 	var conns []transport.Conn
 	for i := range stay + leave {
-		c := s.dial()
+		c := s.Dial()
 		conns = append(conns, <-opened)
 		clients.Go(func() {
 			for n := range messages {
@@ -185,7 +187,7 @@ func TestTraffic(t *testing.T) {
 		posters.Go(func() {
 			for n := range messages {
 				size := 1 + n%7*n*20
-				if err := c.Loop().PostAlways(&one{f: func() { e.send(c, strings.Repeat(string(rune('a'+n%26)), size)) }}); err != nil {
+				if err := c.Loop().PostAlways(Task(func() { e.Send(c, strings.Repeat(string(rune('a'+n%26)), size)) })); err != nil {
 					t.Error(err)
 				}
 			}
@@ -193,23 +195,29 @@ func TestTraffic(t *testing.T) {
 	}
 	posters.Wait()
 	clients.Wait()
-	s.stop()
+	s.Stop()
 }
 
-type one struct{ f func() }
+// A Task is one call of a function on a loop.
+type Task func()
 
-func (o *one) Run(int) (int, bool) { o.f(); return 1, true }
-func (o *one) Weight() (int, int)  { return 1, 100 }
-func (o *one) Drop()               {}
+// Run implements transport.Task.
+func (f Task) Run(int) (steps int, done bool) { f(); return 1, true }
 
-func TestRefusal(t *testing.T) {
-	e := new(echo)
-	e.onHandshake = func(hs transport.Handshake) bool {
+// Weight implements transport.Task.
+func (f Task) Weight() (recipients, bytes int) { return 1, 100 }
+
+// Drop implements transport.Task.
+func (f Task) Drop() {}
+
+func (k Engine) testRefusal(t *testing.T) {
+	e := new(Echo)
+	e.OnHandshake = func(hs transport.Handshake) bool {
 		go hs.Refuse(http.StatusTooManyRequests, http.Header{"Retry-After": {"7"}}, "slow down")
 		return true
 	}
-	s := start(t, e, options(), Loops(1))
-	_, r, err := websocket.DefaultDialer.Dial("ws://"+s.addr+"/ws", nil)
+	s := k.Start(t, e, Options(), 1)
+	_, r, err := websocket.DefaultDialer.Dial("ws://"+s.Addr+"/ws", nil) //nolint:bodyclose // it has been read
 	if !errors.Is(err, websocket.ErrBadHandshake) {
 		t.Fatal(err)
 	}
@@ -218,7 +226,7 @@ func TestRefusal(t *testing.T) {
 		t.Errorf("%d %v %q", r.StatusCode, r.Header, body)
 	}
 	// A peer that goes on sending after it was refused still sees the answer.
-	c := s.raw()
+	c := s.Raw()
 	if _, err := c.Write([]byte("GET /no HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X: y\r\n", 5000))); err != nil {
 		t.Error(err)
 	}
@@ -228,14 +236,14 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
-func TestTimeouts(t *testing.T) {
-	e := new(echo)
-	o := options()
+func (k Engine) testTimeouts(t *testing.T) {
+	e := new(Echo)
+	o := Options()
 	o.HandshakeTimeout, o.IdleTimeout = 500*time.Millisecond, 500*time.Millisecond
-	s := start(t, e, o, Loops(1))
+	s := k.Start(t, e, o, 1)
 	begun := time.Now()
-	head := s.raw()
-	idle, silent := s.dial(), s.dial()
+	head := s.Raw()
+	idle, silent := s.Dial(), s.Dial()
 	if _, _, err := idle.ReadMessage(); !websocket.IsCloseError(err, 1001) {
 		t.Errorf("an idle client saw %v", err)
 	}

@@ -1,4 +1,6 @@
-package gnet
+//go:build darwin || freebsd || linux
+
+package enginetest
 
 import (
 	"bufio"
@@ -21,7 +23,7 @@ const childMode = "SLUICE_TEST_CHILD"
 
 // child serves with a low descriptor limit until its input ends. It writes its
 // address, and at the end what Serve returned.
-func child(mode string) int {
+func (k Engine) child(mode string) int {
 	limit := unix.Rlimit{Cur: 200, Max: 200}
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		fmt.Println("cannot lower the limit:", err)
@@ -29,8 +31,15 @@ func child(mode string) int {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	o := options()
+	o := Options()
 	o.Ready = func(a net.Addr) {
+		if mode == "tight" {
+			// A quarter of the limit is spare, and some for each loop: take
+			// the quarter away.
+			if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 150, Max: 200}); err != nil {
+				fmt.Println("cannot lower the limit:", err)
+			}
+		}
 		fmt.Println(a)
 		go func() {
 			in := bufio.NewReader(os.Stdin)
@@ -47,7 +56,7 @@ func child(mode string) int {
 			cancel()
 		}()
 	}
-	err := Listen("127.0.0.1:0", Loops(2)).Serve(ctx, o, new(echo))
+	err := k.Listen("127.0.0.1:0", 2).Serve(ctx, o, new(Echo))
 	fmt.Println("served:", err)
 	return 0
 }
@@ -90,12 +99,13 @@ func (c *childProcess) line() string {
 }
 
 // More clients than descriptors: those that came early stay, those that are
-// turned away leave room behind.
-func TestMoreClientsThanDescriptors(t *testing.T) {
-	c := startChild(t, "serve")
+// turned away leave room behind, and what the loops accept before they turn
+// them away is no more than was reckoned with.
+func (k Engine) testMoreClientsThanDescriptors(t *testing.T) {
+	c := startChild(t, k.Limit)
 	var early []*websocket.Conn
 	for range 20 {
-		ws, err := dialWS(c.addr)
+		ws, err := DialWS(c.addr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +120,7 @@ func TestMoreClientsThanDescriptors(t *testing.T) {
 			}
 		}
 		for i, ws := range early {
-			if err := roundTrip(ws, "still here?"); err != nil {
+			if err := RoundTrip(ws, "still here?"); err != nil {
 				t.Fatalf("round %d, client %d: %v", round, i, err)
 			}
 		}
@@ -124,19 +134,19 @@ func TestMoreClientsThanDescriptors(t *testing.T) {
 		if turnedAway < 200 || turnedAway == len(attack) {
 			t.Errorf("round %d: %d of %d turned away", round, turnedAway, len(attack))
 		}
-		if _, err := dialWS(c.addr); err == nil {
+		if _, err := DialWS(c.addr); err == nil {
 			t.Error("a client was taken though there is no room")
 		}
 		for _, a := range attack {
 			_ = a.Close()
 		}
-		eventually(t, "room for new clients", func() bool {
-			ws, err := dialWS(c.addr)
+		Eventually(t, "room for new clients", func() bool {
+			ws, err := DialWS(c.addr)
 			if err != nil {
 				return false
 			}
 			defer ws.Close()
-			return roundTrip(ws, "at last") == nil
+			return RoundTrip(ws, "at last") == nil
 		})
 	}
 	_, _ = c.in.Write([]byte("\n"))
@@ -147,9 +157,9 @@ func TestMoreClientsThanDescriptors(t *testing.T) {
 
 // When the host itself has eaten all descriptors, accepting fails and the
 // engine ends: Serve says so, at once.
-func TestHostEatsAllDescriptors(t *testing.T) {
+func (k Engine) testHostEatsAllDescriptors(t *testing.T) {
 	c := startChild(t, "eat")
-	ws, err := dialWS(c.addr)
+	ws, err := DialWS(c.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +175,7 @@ func TestHostEatsAllDescriptors(t *testing.T) {
 		}
 	}
 	got := c.line()
-	if !strings.HasPrefix(got, "served: gnet: the engine has stopped") {
+	if !strings.HasPrefix(got, "served: "+k.Name+": the engine has stopped") {
 		t.Errorf("%s", got)
 	}
 	if took := time.Since(begun); took > 5*time.Second {
