@@ -1,4 +1,4 @@
-//go:build darwin || freebsd || linux
+//go:build unix
 
 // Package enginetest is what the event engines on sockets are tested for beyond
 // gateway/conformance: addresses, descriptors, and that nothing is left of one that
