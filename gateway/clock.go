@@ -6,16 +6,8 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/clock"
 )
-
-// systemClock is the Clock of gateways that are not given one.
-type systemClock struct{}
-
-func (systemClock) Now() time.Time { return time.Now() }
-
-func (systemClock) AfterFunc(d time.Duration, f func()) (stop func() bool) {
-	return time.AfterFunc(d, f).Stop
-}
 
 // every calls f each time d has passed, until stop is called, which waits for a
 // call that is under way.
@@ -48,7 +40,7 @@ func every(c hooks.Clock, d time.Duration, f func()) (stop func()) {
 // withTimeout is context.WithTimeout by the gateway's clock, for a call that
 // runs aside.
 func (g *Gateway) withTimeout(parent context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
-	if _, ok := g.cfg.Clock.(systemClock); ok {
+	if _, ok := g.cfg.Clock.(clock.System); ok {
 		return context.WithTimeout(parent, timeout)
 	}
 	ctx := &timeoutContext{Context: parent, done: make(chan struct{})}

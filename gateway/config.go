@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/clock"
 	"github.com/sluicegate/sluice/protocol"
 	"github.com/sluicegate/sluice/registry"
 	"github.com/sluicegate/sluice/transport"
@@ -177,7 +178,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Registry = registry.NewMemory()
 	}
 	if c.Clock == nil {
-		c.Clock = systemClock{}
+		c.Clock = clock.System{}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

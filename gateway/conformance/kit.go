@@ -19,6 +19,7 @@ import (
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/gateway/gatewaytest"
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/clock"
 	"github.com/sluicegate/sluice/internal/wsclient"
 	"github.com/sluicegate/sluice/transport/websocket"
 )
@@ -55,14 +56,6 @@ type scene struct {
 	names *atomic.Int64
 }
 
-// systemClock is the time that goes by. Transports have theirs, and so gateways
-// must not have the kit's, which stands still.
-type systemClock struct{}
-
-func (systemClock) Now() time.Time { return time.Now() }
-
-func (systemClock) AfterFunc(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
-
 // start runs a gateway on fresh transports. Without a Router it echoes.
 func start(t *testing.T, mk maker, cfg gateway.Config) *scene {
 	t.Helper()
@@ -79,7 +72,8 @@ func startOn(t *testing.T, setup Setup, cfg gateway.Config) *scene {
 	if cfg.Router == nil {
 		cfg.Router = echo()
 	}
-	cfg.Clock = systemClock{}
+	// The time that goes by: transports have theirs, and the kit's stands still.
+	cfg.Clock = clock.System{}
 	b := newBook(cfg.Router, cfg.Limiter)
 	cfg.Router, cfg.Limiter = b, limit{b}
 	s := &scene{

@@ -17,6 +17,7 @@ import (
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/gateway/gatewaytest"
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/clock"
 	"github.com/sluicegate/sluice/internal/wsclient"
 	"github.com/sluicegate/sluice/transport/websocket"
 )
@@ -68,7 +69,7 @@ func newStage(t *testing.T, kind stageKind, setup func(testing.TB) Setup) *stage
 		Compression: 1, CompressionMin: 200, MaxMessage: stageLimit, WriteLimit: 8 << 20,
 		// Clocks move while connections of other cases wait.
 		HandshakeTimeout: 24 * time.Hour, HeartbeatInterval: -1,
-		Clock: systemClock{},
+		Clock: clock.System{},
 	}
 	s := &stage{setup: setup(t), op: websocket.OpText}
 	switch kind {
