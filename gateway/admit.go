@@ -8,7 +8,6 @@ import (
 
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/transport"
-	"github.com/sluicegate/sluice/transport/websocket"
 )
 
 // verdict is what the Admitters decided about a client, on its way back to the
@@ -32,7 +31,7 @@ func (g *Gateway) ask(c transport.Conn, p *peer) {
 	case g.asking <- struct{}{}:
 	default:
 		o.cancel = func() {}
-		c.Close(websocket.CloseTryAgainLater, "too many clients at once")
+		disconnect(c, tooManyAtOnce())
 		return
 	}
 	ctx, cancel := context.WithCancel(g.handlers)
@@ -80,16 +79,14 @@ func (v *verdict) Run(int) (steps int, done bool) {
 	case v.err == nil:
 		v.enter(p)
 	default:
-		code, reason := websocket.CloseInternalError, "internal error"
-		if d := (*hooks.Disconnect)(nil); errors.As(v.err, &d) {
-			code, reason = d.Code, d.Reason
-		} else {
+		why := internalError()
+		if !errors.As(v.err, &why) {
 			v.g.log.Warn("client not admitted", "uniqId", v.origin.event.UniqID, "error", v.err)
 		}
 		for _, data := range v.data {
 			v.conn.Send(v.g.encode(data))
 		}
-		v.conn.Close(code, reason)
+		disconnect(v.conn, why)
 		v.Drop()
 	}
 	return 1 + len(v.data), true
@@ -100,7 +97,7 @@ func (v *verdict) enter(p *peer) {
 	defer func() {
 		if r := recover(); r != nil {
 			v.g.log.Error("handler panicked", "uniqId", v.origin.event.UniqID, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-			v.conn.Close(websocket.CloseInternalError, "internal error")
+			disconnect(v.conn, internalError())
 		}
 	}()
 	v.g.enter(v.conn, p, v.data)
@@ -131,9 +128,9 @@ func (o *origin) closeEvent() hooks.CloseEvent {
 
 // keep holds what a client sends before it is admitted.
 func (g *Gateway) keep(c transport.Conn, p *peer, data []byte) {
-	if !p.inbox.charge(len(data), g.cfg.InboxLimit) {
-		g.drop(p.inbox.origin.event.UniqID, hooks.DropBacklog, 1, int64(len(data)))
-		c.Close(websocket.ClosePolicyViolation, "inbox full")
+	if full := g.charge(p.inbox, len(data)); full != nil {
+		g.drop(p.inbox.origin.event.UniqID, backlogReason(full), 1, int64(len(data)))
+		disconnect(c, full)
 		return
 	}
 	p.inbox.events = append(p.inbox.events, event{data: append([]byte(nil), data...)})
@@ -145,6 +142,7 @@ func (g *Gateway) leave(p *peer) {
 	o.gone = true
 	o.cancel()
 	for _, e := range p.inbox.events {
+		g.uncharge(p.inbox, len(e.data)+eventOverhead)
 		g.drop(o.event.UniqID, hooks.DropClosed, 1, int64(len(e.data)))
 	}
 	p.inbox.events = nil

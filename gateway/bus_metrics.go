@@ -40,7 +40,7 @@ func (g *Gateway) metricCounts() (n [hooks.MetricItems + 1]int64) {
 	n[hooks.MetricOpensLimited] = s.OpensLimited
 	n[hooks.MetricMessagesLimited] = s.Drops[hooks.DropLimited].Messages
 	n[hooks.MetricFailedSends] = s.FailedSends
-	for _, r := range []hooks.DropReason{hooks.DropClosed, hooks.DropSlow, hooks.DropFailed} {
+	for _, r := range []hooks.DropReason{hooks.DropClosed, hooks.DropSlow, hooks.DropFailed, hooks.DropSuperseded, hooks.DropBudget} {
 		n[hooks.MetricFailedWrites] += s.Drops[r].Messages
 		n[hooks.MetricFailedWriteBytes] += s.Drops[r].Bytes
 	}

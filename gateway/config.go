@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"runtime/debug"
 	"time"
 
 	"github.com/sluicegate/sluice/hooks"
@@ -45,7 +47,7 @@ type Config struct {
 	Inline bool
 	// Hooks take part in what their types say: each must implement one or
 	// more of hooks.Authenticator, Admitter, HandshakeShaper, DropObserver,
-	// CloseObserver, Runner, Forwarder and NodeNamer. The Router is looked at
+	// GapTeller, CloseObserver, Runner, Forwarder and NodeNamer. The Router is looked at
 	// as if it were listed here first, so that one which needs to run, or
 	// knows the gateway's node, does so by itself.
 	Hooks []any
@@ -92,15 +94,40 @@ type Config struct {
 	// with code 1009. Zero means 1 MiB.
 	MaxMessage int
 	// WriteLimit bounds what may wait for a client that does not read, in
-	// bytes, each message counting 16 more; passing it closes the client
-	// with code 1008, "slow consumer". One write's worth lies beneath it in
-	// the transport. Zero means 1 MiB.
+	// bytes, each message counting 16 more. One write's worth lies beneath it
+	// in the transport. Zero means 1 MiB.
 	WriteLimit int
+	// Slow says what becomes of a client that would pass WriteLimit. Zero
+	// means transport.SlowClose: it is closed with code 1013, "slow consumer".
+	// With the others, messages are dropped instead, and a client learns of it
+	// if a hooks.GapTeller says so.
+	Slow transport.SlowPolicy
+	// StallTimeout is how long a client may take nothing of what waits for it
+	// before it is closed with code 1013, whatever Slow says. Zero means 30
+	// seconds, negative for ever.
+	StallTimeout time.Duration
 	// InboxLimit bounds what a client has sent and the Router has not yet
 	// begun with, in bytes, each message counting 64 more; passing it closes
-	// the client with code 1008, "inbox full". One message is always taken.
+	// the client with code 1013, "inbox full". One message is always taken.
 	// With Inline it only bounds what waits for Admitters. Zero means 1 MiB.
 	InboxLimit int
+	// MemoryBudget bounds what all clients together make the gateway hold, in
+	// bytes: parts of requests and messages, and all that waits in either
+	// direction, each client's first 4 KiB aside. A message that waits for
+	// many is counted for each of them, though it is held once. While it is
+	// passed, clients that hold more than their share are closed with code
+	// 1013, "memory budget", and handshakes are answered with 503. Zero means
+	// half of Go's memory limit (GOMEMLIMIT), or 1 GiB if there is none.
+	MemoryBudget int
+	// MaxTopics is how many topics a client may subscribe to. A command that
+	// would pass it changes nothing and returns hooks.ErrTooMany, as with the
+	// next two. Zero means 4,096.
+	MaxTopics int
+	// MaxName bounds a customer id and the name of a topic, in bytes. Zero
+	// means 1 KiB.
+	MaxName int
+	// MaxSession bounds a session, in bytes. Zero means 64 KiB.
+	MaxSession int
 	// MailboxLimit bounds what waits for one event loop, in bytes, each
 	// command counting 128 more; commands wait for room as long as their
 	// context allows, up to OverloadWait. Zero means 16 MiB.
@@ -149,6 +176,7 @@ func (c Config) withDefaults() (Config, error) {
 	for name, v := range map[string]*int{
 		"CompressionMin": &c.CompressionMin, "MaxHeader": &c.MaxHeader, "MaxMessage": &c.MaxMessage,
 		"WriteLimit": &c.WriteLimit, "InboxLimit": &c.InboxLimit, "MailboxLimit": &c.MailboxLimit, "Workers": &c.Workers,
+		"MemoryBudget": &c.MemoryBudget, "MaxTopics": &c.MaxTopics, "MaxName": &c.MaxName, "MaxSession": &c.MaxSession,
 	} {
 		if *v < 0 {
 			return c, fmt.Errorf("gateway: Config.%s is %d; use 0 for the default or a positive number", name, *v)
@@ -160,12 +188,20 @@ func (c Config) withDefaults() (Config, error) {
 	or(&c.WriteLimit, 1<<20)
 	or(&c.InboxLimit, 1<<20)
 	or(&c.MailboxLimit, 16<<20)
+	or(&c.MemoryBudget, defaultBudget())
+	or(&c.MaxTopics, 4096)
+	or(&c.MaxName, 1<<10)
+	or(&c.MaxSession, 64<<10)
+	or(&c.StallTimeout, 30*time.Second)
 	or(&c.Workers, 1024)
 	or(&c.HeartbeatInterval, 120*time.Second)
 	or(&c.HeartbeatMessage, protocol.DefaultHeartbeat)
 	or(&c.HandshakeTimeout, 10*time.Second)
 	or(&c.OverloadWait, 5*time.Second)
 	or(&c.StopTimeout, 5*time.Second)
+	if c.Slow > transport.SlowLatest {
+		return c, fmt.Errorf("gateway: Config.Slow is %d; use one of the policies of package transport, for example transport.SlowDropOldest", c.Slow)
+	}
 	for _, m := range c.Metrics {
 		if m < 1 || m > hooks.MetricItems {
 			return c, fmt.Errorf("gateway: Config.Metrics has item %d; items are numbered 1 to %d", m, hooks.MetricItems)
@@ -186,6 +222,15 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
+// defaultBudget is half of what Go may use, so that there is room for all that is
+// not counted.
+func defaultBudget() int {
+	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
+		return int(max(1, limit/2))
+	}
+	return 1 << 30
+}
+
 // or gives v a default.
 func or[T comparable](v *T, def T) {
 	var zero T
@@ -198,6 +243,7 @@ func (c *Config) transportOptions() transport.Options {
 	return transport.Options{
 		Path: c.Path, Subprotocols: c.Subprotocols, Origins: c.Origins, Compression: c.Compression != 0,
 		MaxHeader: c.MaxHeader, MaxMessage: c.MaxMessage, WriteLimit: c.WriteLimit, MailboxLimit: c.MailboxLimit,
+		Slow: c.Slow, StallTimeout: max(0, c.StallTimeout),
 		HandshakeTimeout: c.HandshakeTimeout, IdleTimeout: max(0, c.HeartbeatInterval), CloseTimeout: closeTimeout,
 		Logger: c.Logger,
 	}

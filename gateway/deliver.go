@@ -64,7 +64,7 @@ func (d *delivery) Run(budget int) (steps int, done bool) {
 // it between them, become one frame and so one write per client.
 func (d *delivery) Merge(next transport.Task) bool {
 	n, ok := next.(*delivery)
-	if !ok || d.next > 0 || !d.to.Same(n.to) || d.bytes+n.bytes > mergeLimit {
+	if !ok || d.next > 0 || !d.to.Same(n.to) || d.bytes+n.bytes > mergeLimit || d.frame.Key != "" || n.frame.Key != "" {
 		return false
 	}
 	d.more = append(d.more, n.frame)
@@ -94,8 +94,7 @@ type kick struct {
 	frame   *transport.Frame // may be nil
 	clients []*registry.Client
 	next    int
-	code    int
-	reason  string
+	why     *hooks.Disconnect
 }
 
 // Run implements transport.Task.
@@ -107,7 +106,7 @@ func (k *kick) Run(budget int) (steps int, done bool) {
 		if k.frame != nil {
 			conn.Send(k.frame)
 		}
-		conn.Close(k.code, k.reason)
+		disconnect(conn, k.why)
 	}
 	return steps, k.next == len(k.clients)
 }

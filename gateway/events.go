@@ -12,7 +12,6 @@ import (
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/registry"
 	"github.com/sluicegate/sluice/transport"
-	"github.com/sluicegate/sluice/transport/websocket"
 )
 
 // handler is the gateway as its transports see it. Its methods run on loops.
@@ -31,6 +30,10 @@ func (h handler) Handshake(hs transport.Handshake) {
 		XRealIP:       r.Header.Get("X-Real-Ip"),
 		RemoteAddr:    addr.String(),
 	}}}}
+	if g.budget.Over() {
+		hs.Refuse(http.StatusServiceUnavailable, http.Header{"Retry-After": {"1"}}, "the gateway is short of memory")
+		return
+	}
 	if l := g.cfg.Limiter; l != nil {
 		if err := l.Open(addr); err != nil {
 			g.stats.opensLimited.Add(1)
@@ -38,6 +41,7 @@ func (h handler) Handshake(hs transport.Handshake) {
 			return
 		}
 	}
+	p.gaps = g.gapTeller(r)
 	if len(g.hooks.authenticators) == 0 {
 		g.accept(hs, p)
 		return
@@ -167,14 +171,11 @@ func (g *Gateway) enter(c transport.Conn, p *peer, welcome [][]byte) {
 	box := p.inbox
 	begin := box.origin
 	p.inbox, p.pending = nil, false
-	if err := g.reg.Add(&p.Client, registry.Entry{
-		UniqID: begin.event.UniqID, CustomerID: begin.identity.CustomerID,
-		Session: begin.identity.Session, Topics: begin.identity.Topics, Conn: c,
-	}); err != nil {
+	if err := g.list(c, p, begin); err != nil {
 		g.log.Error("a client cannot be listed", "uniqId", begin.event.UniqID, "error", err)
 		// It ends as one that is not let in does, whose id is not lost.
 		p.inbox, p.pending, begin.cancel = box, true, func() {}
-		c.Close(websocket.CloseInternalError, "internal error")
+		disconnect(c, internalError())
 		g.observeClose(begin.closeEvent(), len(g.hooks.admitters))
 		return
 	}
@@ -192,8 +193,20 @@ func (g *Gateway) enter(c transport.Conn, p *peer, welcome [][]byte) {
 		g.push(p, event{open: &begin.event})
 	}
 	for _, e := range box.events {
+		g.uncharge(box, len(e.data)+eventOverhead)
 		g.message(c, p, e.data)
 	}
+}
+
+// list puts a client into the registry, unless what hooks know of it is too much.
+func (g *Gateway) list(c transport.Conn, p *peer, o *origin) error {
+	id := o.identity
+	if len(id.Topics) > g.cfg.MaxTopics || len(id.Session) > g.cfg.MaxSession || g.tooLong(id.CustomerID) || g.tooLong(id.Topics...) {
+		return hooks.ErrTooMany
+	}
+	return g.reg.Add(&p.Client, registry.Entry{
+		UniqID: o.event.UniqID, CustomerID: id.CustomerID, Session: id.Session, Topics: id.Topics, Conn: c,
+	})
 }
 
 // Message implements transport.Handler.
@@ -231,11 +244,13 @@ func (g *Gateway) message(c transport.Conn, p *peer, data []byte) {
 	case g.cfg.Inline:
 		g.stats.forwarded(len(data))
 		g.cfg.Router.Message(g.inline, g, messageEvent(g, p, data))
-	case g.push(p, event{data: append([]byte(nil), data...)}):
-		g.stats.forwarded(len(data))
 	default:
-		g.drop(p.UniqID(), hooks.DropBacklog, 1, int64(len(data)))
-		c.Close(websocket.ClosePolicyViolation, "inbox full")
+		if full := g.push(p, event{data: append([]byte(nil), data...)}); full != nil {
+			g.drop(p.UniqID(), backlogReason(full), 1, int64(len(data)))
+			disconnect(c, full)
+			return
+		}
+		g.stats.forwarded(len(data))
 	}
 }
 
@@ -289,6 +304,10 @@ func (h handler) Dropped(c transport.Conn, reason transport.DropReason, messages
 		why = hooks.DropSlow
 	case transport.DropFailed:
 		why = hooks.DropFailed
+	case transport.DropSuperseded:
+		why = hooks.DropSuperseded
+	case transport.DropBudget:
+		why = hooks.DropBudget
 	}
 	h.g.drop(uniqIDOf(peerOf(c)), why, messages, bytes)
 }

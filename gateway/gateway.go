@@ -31,6 +31,7 @@ import (
 	"github.com/sluicegate/sluice/internal/probe"
 	"github.com/sluicegate/sluice/protocol"
 	"github.com/sluicegate/sluice/registry"
+	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/websocket"
 )
 
@@ -49,6 +50,7 @@ type Gateway struct {
 	workers *workers
 	inboxes sync.Pool // of *inbox
 	guests  guestTimers
+	budget  *transport.Budget
 	asking  chan struct{} // one token for each Authenticate or Admit that runs
 
 	// deflating counts the clients that negotiated compression: without one,
@@ -80,6 +82,7 @@ func New(cfg Config) (*Gateway, error) {
 		cfg:    cfg,
 		log:    cfg.Logger,
 		reg:    cfg.Registry,
+		budget: transport.NewBudget(int64(cfg.MemoryBudget)),
 		asking: make(chan struct{}, maxAsking),
 		ready:  make(chan struct{}),
 	}
@@ -149,6 +152,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 	stopRates := every(g.cfg.Clock, rateTick, func() { g.rates.tick(g.cfg.Clock.Now(), g.metricCounts()) })
 	defer stopRates()
 	opts := g.cfg.transportOptions()
+	opts.Budget = g.budget
+	if len(g.hooks.gaps) > 0 {
+		opts.Gap = g.gap
+	}
 	for _, t := range g.cfg.Transports {
 		o := opts
 		o.Ready = g.transportReady

@@ -43,13 +43,14 @@ type DropCount struct {
 	Messages, Bytes int64
 }
 
-const reasonCount = 10
+const reasonCount = 12
 
 // reasons fixes the order of the drop counters.
 func reasons() [reasonCount]hooks.DropReason {
 	return [...]hooks.DropReason{
 		hooks.DropClosed, hooks.DropSlow, hooks.DropFailed, hooks.DropUnknown, hooks.DropOverload,
 		hooks.DropStopped, hooks.DropLimited, hooks.DropClientLimited, hooks.DropBacklog, hooks.DropMalformed,
+		hooks.DropSuperseded, hooks.DropBudget,
 	}
 }
 

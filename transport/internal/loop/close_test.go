@@ -160,5 +160,5 @@ func TestAfterTheEnd(t *testing.T) {
 	a := k.h.of(1)
 	want(t, "Close events", a.closed, 1)
 	want(t, "messages", len(a.messages), 0)
-	want(t, "dropped", a.dropped, [3]int64{transport.DropClosed: 1})
+	want(t, "dropped", a.dropped, [5]int64{transport.DropClosed: 1})
 }

@@ -25,6 +25,7 @@ type Conn struct {
 	lastSeen  uint32 // tick of the last input
 	due       uint32 // tick of the deadline
 	slotIndex uint32 // place in the wheel
+	charged   int32  // what the budget counts, see account
 	slot      int16
 	state     state
 	flags     flags
@@ -198,6 +199,7 @@ func (c *Conn) gone() {
 	l.wheel.remove(c)
 	c.discard(transport.DropFailed)
 	c.dec = websocket.Decoder{}
+	c.account()
 	switch {
 	case was == stateOpen:
 		l.tellClose(c, transport.CloseCause{Code: websocket.CloseAbnormal, Remote: true})

@@ -52,6 +52,12 @@ func (l *Loop) tellDropped(c *Conn, reason transport.DropReason, messages, bytes
 	l.handler.Dropped(c, reason, messages, bytes)
 }
 
+// tellGap returns what c is told of so many messages that are missing.
+func (l *Loop) tellGap(c *Conn, messages int64) *transport.Frame {
+	defer l.guard(c)
+	return l.opts.Gap(c, messages)
+}
+
 // report tells the handler what was written since the last report.
 func (l *Loop) report() {
 	messages, bytes := l.outMessages, l.outBytes

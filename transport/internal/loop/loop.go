@@ -87,8 +87,9 @@ type Loop struct {
 	flushed   int
 	scratch   []byte
 	stalled   []*Conn
-	isStalled atomic.Bool
-	backlogs  []*backlog // empty ones, to be used again
+	pressed   bool        // the budget is passed
+	isStalled atomic.Bool // for the engine: ticks must come often
+	backlogs  []*backlog  // empty ones, to be used again
 
 	wheel wheel
 	start time.Time
@@ -148,6 +149,7 @@ func (c *Conn) Input(b []byte) {
 	defer l.guard(c)
 	c.lastSeen = l.wheel.soon
 	c.input(b)
+	c.account()
 }
 
 // Closed reports that c's socket is gone. It may run inside any call that the
@@ -178,8 +180,9 @@ func (l *Loop) Tick(now time.Time) {
 	l.box.enter()
 	defer l.leave()
 	defer l.guard(nil)
-	l.relieve()
 	l.wheel.advance(now.Sub(l.start), l.expire)
+	l.relieve()
+	l.shed()
 }
 
 // Next returns at what time after the clock's start the next time-out comes, as
@@ -187,14 +190,16 @@ func (l *Loop) Tick(now time.Time) {
 func (l *Loop) Next() (elapsed time.Duration, ok bool) {
 	soonest := int32(math.MaxInt32)
 	for _, c := range l.conns {
-		if c.slot == noSlot {
-			continue
+		if c.slot != noSlot {
+			left := int32(c.due - l.wheel.now)
+			if c.state == stateOpen {
+				left = max(left, int32(c.lastSeen+ticks(l.opts.IdleTimeout)-l.wheel.now))
+			}
+			soonest, ok = min(soonest, left), true
 		}
-		left := int32(c.due - l.wheel.now)
-		if c.state == stateOpen {
-			left = max(left, int32(c.lastSeen+ticks(l.opts.IdleTimeout)-l.wheel.now))
+		if due, stalls := c.stallDue(); stalls {
+			soonest, ok = min(soonest, int32(due-l.wheel.now)), true
 		}
-		soonest, ok = min(soonest, left), true
 	}
 	return time.Duration(l.wheel.now+uint32(soonest)) * tick, ok
 }
@@ -211,8 +216,8 @@ func (l *Loop) Relieve() {
 // Conns returns how many connections the loop has, in any state.
 func (l *Loop) Conns() int { return len(l.conns) }
 
-// Stalled reports whether a connection waits for its peer to read. It may be
-// called on any goroutine.
+// Stalled reports whether a connection waits for its peer to read, or the budget
+// is passed. It may be called on any goroutine.
 func (l *Loop) Stalled() bool { return l.isStalled.Load() }
 
 // Unflushed reports whether frames wait to be written to sockets that would
