@@ -15,6 +15,8 @@ import (
 type Stats struct {
 	// Clients is how many clients are open now.
 	Clients int
+	// Held is how many bytes of Config.MemoryBudget are in use now.
+	Held int64
 	// Opened and Closed count clients.
 	Opened, Closed int64
 	// Heartbeats counts heartbeat messages, pings and pongs.
@@ -69,7 +71,7 @@ func (c *counters) forwarded(bytes int) {
 func (g *Gateway) Stats() Stats {
 	c := &g.stats
 	s := Stats{
-		Clients: g.reg.Len(), Opened: c.opened.Load(), Closed: c.closed.Load(), Heartbeats: c.heartbeats.Load(),
+		Clients: g.reg.Len(), Held: g.budget.Used(), Opened: c.opened.Load(), Closed: c.closed.Load(), Heartbeats: c.heartbeats.Load(),
 		MessagesIn: c.messagesIn.Load(), BytesIn: c.bytesIn.Load(), Events: c.events.Load(), EventBytes: c.eventBytes.Load(),
 		MessagesOut: c.messagesOut.Load(), BytesOut: c.bytesOut.Load(), OpensLimited: c.opensLimited.Load(),
 		FailedSends: g.failedSends(),

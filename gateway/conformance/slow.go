@@ -14,6 +14,7 @@ import (
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/internal/wsclient"
+	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/websocket"
 )
 
@@ -32,6 +33,11 @@ func testSlow(t *testing.T, mk maker) {
 			{"one that stalls and pings", stallAndPing},
 			{"one that stalls and pings without end", stallAndFlood},
 			{"one that stalls and is cut", stallAndCut},
+			{"one that stalls for too long", stallsTooLong},
+			{"dropping the newest", dropping(transport.SlowDropNewest)},
+			{"dropping the oldest", dropping(transport.SlowDropOldest)},
+			{"keeping the latest", latest},
+			{"all together", memoryBudget},
 		} {
 			t.Run(c.name, func(t *testing.T) { c.run(t, mk) })
 		}

@@ -82,7 +82,7 @@ func (c *Conn) stall(handed tally) {
 	c.flags |= stalled
 	l.stalled = append(l.stalled, c)
 	if len(l.stalled) == 1 {
-		l.setStalled()
+		l.isStalled.Store(true)
 		l.engine.Hurry()
 	}
 }
@@ -225,5 +225,5 @@ func (l *Loop) relieve() {
 	}
 	clear(l.stalled[len(left):])
 	l.stalled = left
-	l.setStalled()
+	l.isStalled.Store(len(left) > 0)
 }

@@ -35,57 +35,48 @@ func (c *Conn) holds() (bytes int) {
 	return bytes
 }
 
-// press has the loop look at the budget soon. Until it is kept, ticks come often.
+// press has the loop look at the budget, when it has done what it is doing. Where
+// it finds nothing to close, it looks again at the next tick: it is others who hold
+// too much.
 func (l *Loop) press() {
 	if !l.pressed {
 		l.pressed = true
-		l.setStalled()
-		l.engine.Hurry()
+		_ = l.PostAlways(&shed{l}) // a loop that has stopped holds nothing
 	}
 }
 
-// setStalled says whether ticks must come often.
-func (l *Loop) setStalled() { l.isStalled.Store(len(l.stalled) > 0 || l.pressed) }
+// shed is the task of closing those of the loop's connections that hold the most,
+// until all together hold no more than they may.
+type shed struct{ l *Loop }
 
-// shedPart is the part of what a loop holds that it lets go of at a tick, while
-// the budget is passed: others do the same, and it may be enough.
-const shedPart = 8
-
-// shed closes those of the loop's connections that hold the most, if all
-// together hold too much.
-func (l *Loop) shed() {
-	b := l.opts.Budget
-	if !b.Over() {
-		if l.pressed {
-			l.pressed = false
-			l.setStalled()
-		}
-		return
-	}
-	l.press() // another loop's connections may have passed it
+func (t *shed) Run(int) (steps int, done bool) {
+	l, b := t.l, t.l.opts.Budget
 	var much []*Conn
-	held := 0
 	for _, c := range l.conns {
-		held += int(c.charged)
 		if b.Excess(int(c.charged)) {
 			much = append(much, c)
 		}
 	}
-	if len(much) == 0 {
-		return
-	}
 	slices.SortFunc(much, func(x, y *Conn) int { return cmp.Compare(y.charged, x.charged) })
 	closed, freed := 0, 0
 	for _, c := range much {
+		if !b.Over() {
+			break
+		}
 		closed++
 		freed += int(c.charged)
 		l.sacrifice(c)
-		if freed >= held/shedPart || !b.Over() {
-			break
-		}
 	}
-	l.log.Warn("connections closed: all together hold more than the memory budget", "connections", closed, "bytes", freed)
+	l.pressed = b.Over()
+	if closed > 0 {
+		l.log.Warn("connections closed: all together hold more than the memory budget", "connections", closed, "bytes", freed)
+	}
+	return len(l.conns), true
 }
+
+func (t *shed) Weight() (recipients, bytes int) { return 1, 0 }
+
+func (t *shed) Drop() {}
 
 // sacrifice ends c at once, with a word if it can still be said.
 func (l *Loop) sacrifice(c *Conn) {

@@ -81,11 +81,7 @@ func TestBudgetSheds(t *testing.T) {
 		w.conn.Input(partOf(200 << 10))
 		writers = append(writers, w)
 	}
-	want(t, "over", k.opts.Budget.Over(), true)
-	want(t, "ticks come often", k.l.Stalled(), true)
-	for range 20 {
-		k.advance(0)
-	}
+	k.settle()
 	want(t, "over in the end", k.opts.Budget.Over(), false)
 	for i, s := range little {
 		want(t, "closed, of those that hold little", s.closed, false)
@@ -112,11 +108,29 @@ func TestBudgetSheds(t *testing.T) {
 	if closed == 0 || closed > 12 {
 		t.Errorf("%d of 16 closed", closed)
 	}
-	for _, s := range readers {
-		if !s.closed {
-			s.take(plenty)
-		}
+}
+
+// A loop whose own connections hold little leaves it to the others; one that holds
+// much finds out at its next tick.
+func TestBudgetOfOthers(t *testing.T) {
+	k := newKit(t, func(o *transport.Options) { o.Budget, o.MaxMessage = transport.NewBudget(1<<20), 4<<20 })
+	s := k.open()
+	s.conn.Input(partOf(200 << 10))
+	other := k.opts.Budget.Account(0, 2<<20)
+	for range 3 {
+		s.conn.Input([]byte("x"))
+		k.l.Tick(k.now)
+		k.settle()
 	}
-	k.advance(0)
-	want(t, "ticks come often in the end", k.l.Stalled(), false)
+	want(t, "closed with a tenth of what another holds", s.closed, false)
+	other = k.opts.Budget.Account(other, 0)
+
+	much := k.open()
+	much.conn.Input(partOf(1200 << 10))
+	want(t, "closed within the budget", much.closed, false)
+	k.opts.Budget.Account(other, 600<<10)
+	k.l.Tick(k.now)
+	k.settle()
+	want(t, "closed when another passes the budget", much.closed, true)
+	want(t, "the small one closed", s.closed, false)
 }

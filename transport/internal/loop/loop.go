@@ -87,9 +87,10 @@ type Loop struct {
 	flushed   int
 	scratch   []byte
 	stalled   []*Conn
-	pressed   bool        // the budget is passed
-	isStalled atomic.Bool // for the engine: ticks must come often
-	backlogs  []*backlog  // empty ones, to be used again
+	isStalled atomic.Bool
+	backlogs  []*backlog // empty ones, to be used again
+
+	pressed bool // the budget was passed, and is looked at
 
 	wheel wheel
 	start time.Time
@@ -182,7 +183,9 @@ func (l *Loop) Tick(now time.Time) {
 	defer l.guard(nil)
 	l.wheel.advance(now.Sub(l.start), l.expire)
 	l.relieve()
-	l.shed()
+	if l.pressed = false; l.opts.Budget.Over() {
+		l.press()
+	}
 }
 
 // Next returns at what time after the clock's start the next time-out comes, as
@@ -216,8 +219,8 @@ func (l *Loop) Relieve() {
 // Conns returns how many connections the loop has, in any state.
 func (l *Loop) Conns() int { return len(l.conns) }
 
-// Stalled reports whether a connection waits for its peer to read, or the budget
-// is passed. It may be called on any goroutine.
+// Stalled reports whether a connection waits for its peer to read. It may be
+// called on any goroutine.
 func (l *Loop) Stalled() bool { return l.isStalled.Load() }
 
 // Unflushed reports whether frames wait to be written to sockets that would
