@@ -140,6 +140,15 @@ type Config struct {
 	// blocks occupies one, so it should exceed the number of clients whose
 	// calls may block at once. Zero means 1,024.
 	Workers int
+	// DrainTime is the time over which Run, when its context ends, and Drain
+	// spread the closes of the clients; fewer than 1,000 a second take less. A
+	// client for whom something waits gets that first, for half as long again.
+	// Zero means 10 seconds, negative closes all at once.
+	DrainTime time.Duration
+	// RetryAfter is when clients that are sent away by a drain or turned away
+	// for lack of room are told to come back: a random time between this and
+	// twice as long, in whole seconds. Zero means 1 second.
+	RetryAfter time.Duration
 	// StopTimeout is how long Run waits, when it stops, for Router calls to
 	// return, before it cancels their contexts, and then again before it
 	// gives up. Zero means 5 seconds.
@@ -182,6 +191,9 @@ func (c Config) withDefaults() (Config, error) {
 			return c, fmt.Errorf("gateway: Config.%s is %d; use 0 for the default or a positive number", name, *v)
 		}
 	}
+	if c.RetryAfter < 0 {
+		return c, fmt.Errorf("gateway: Config.RetryAfter is %v; use 0 for the default or a positive time", c.RetryAfter)
+	}
 	or(&c.CompressionMin, 256)
 	or(&c.MaxHeader, 16<<10)
 	or(&c.MaxMessage, 1<<20)
@@ -198,6 +210,8 @@ func (c Config) withDefaults() (Config, error) {
 	or(&c.HeartbeatMessage, protocol.DefaultHeartbeat)
 	or(&c.HandshakeTimeout, 10*time.Second)
 	or(&c.OverloadWait, 5*time.Second)
+	or(&c.DrainTime, 10*time.Second)
+	or(&c.RetryAfter, time.Second)
 	or(&c.StopTimeout, 5*time.Second)
 	if c.Slow > transport.SlowLatest {
 		return c, fmt.Errorf("gateway: Config.Slow is %d; use one of the policies of package transport, for example transport.SlowDropOldest", c.Slow)

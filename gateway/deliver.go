@@ -95,6 +95,7 @@ type kick struct {
 	clients []*registry.Client
 	next    int
 	why     *hooks.Disconnect
+	patient bool // leave those for whom something waits
 }
 
 // Run implements transport.Task.
@@ -103,6 +104,9 @@ func (k *kick) Run(budget int) (steps int, done bool) {
 	steps = end - k.next
 	for ; k.next < end; k.next++ {
 		conn := k.clients[k.next].Conn()
+		if k.patient && conn.Waiting() > 0 {
+			continue
+		}
 		if k.frame != nil {
 			conn.Send(k.frame)
 		}

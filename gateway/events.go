@@ -30,8 +30,12 @@ func (h handler) Handshake(hs transport.Handshake) {
 		XRealIP:       r.Header.Get("X-Real-Ip"),
 		RemoteAddr:    addr.String(),
 	}}}}
-	if g.budget.Over() {
-		hs.Refuse(http.StatusServiceUnavailable, http.Header{"Retry-After": {"1"}}, "the gateway is short of memory")
+	switch {
+	case g.Status() >= StatusDraining:
+		hs.Refuse(http.StatusServiceUnavailable, g.unavailable(), "the gateway restarts")
+		return
+	case g.budget.Over():
+		hs.Refuse(http.StatusServiceUnavailable, g.unavailable(), "the gateway is short of memory")
 		return
 	}
 	if l := g.cfg.Limiter; l != nil {
@@ -50,7 +54,7 @@ func (h handler) Handshake(hs transport.Handshake) {
 	case g.asking <- struct{}{}:
 	default:
 		g.release(p)
-		hs.Refuse(http.StatusServiceUnavailable, http.Header{"Retry-After": {"1"}}, "too many handshakes at once")
+		hs.Refuse(http.StatusServiceUnavailable, g.unavailable(), "too many handshakes at once")
 		return
 	}
 	g.workers.goAside(func() {
@@ -171,11 +175,10 @@ func (g *Gateway) enter(c transport.Conn, p *peer, welcome [][]byte) {
 	box := p.inbox
 	begin := box.origin
 	p.inbox, p.pending = nil, false
-	if err := g.list(c, p, begin); err != nil {
-		g.log.Error("a client cannot be listed", "uniqId", begin.event.UniqID, "error", err)
+	if why := g.list(c, p, begin); why != nil {
 		// It ends as one that is not let in does, whose id is not lost.
 		p.inbox, p.pending, begin.cancel = box, true, func() {}
-		disconnect(c, internalError())
+		disconnect(c, why)
 		g.observeClose(begin.closeEvent(), len(g.hooks.admitters))
 		return
 	}
@@ -198,15 +201,24 @@ func (g *Gateway) enter(c transport.Conn, p *peer, welcome [][]byte) {
 	}
 }
 
-// list puts a client into the registry, unless what hooks know of it is too much.
-func (g *Gateway) list(c transport.Conn, p *peer, o *origin) error {
-	id := o.identity
-	if len(id.Topics) > g.cfg.MaxTopics || len(id.Session) > g.cfg.MaxSession || g.tooLong(id.CustomerID) || g.tooLong(id.Topics...) {
-		return hooks.ErrTooMany
+// list puts a client into the registry. It returns why it does not, if what hooks
+// know of it is too much, or the gateway drains.
+func (g *Gateway) list(c transport.Conn, p *peer, o *origin) *hooks.Disconnect {
+	if g.Status() >= StatusDraining {
+		return g.restart()
 	}
-	return g.reg.Add(&p.Client, registry.Entry{
-		UniqID: o.event.UniqID, CustomerID: id.CustomerID, Session: id.Session, Topics: id.Topics, Conn: c,
-	})
+	id := o.identity
+	err := hooks.ErrTooMany
+	if len(id.Topics) <= g.cfg.MaxTopics && len(id.Session) <= g.cfg.MaxSession && !g.tooLong(id.CustomerID) && !g.tooLong(id.Topics...) {
+		err = g.reg.Add(&p.Client, registry.Entry{
+			UniqID: o.event.UniqID, CustomerID: id.CustomerID, Session: id.Session, Topics: id.Topics, Conn: c,
+		})
+	}
+	if err == nil {
+		return nil
+	}
+	g.log.Error("a client cannot be listed", "uniqId", o.event.UniqID, "error", err)
+	return internalError()
 }
 
 // Message implements transport.Handler.

@@ -118,7 +118,7 @@ func TestStopCancelsHandlers(t *testing.T) {
 		})
 		must(t, g.stop())
 		closed.Wait()
-		c.expectClose(1001, "going away")
+		c.expectClose(1012, "restart")
 	})
 }
 

@@ -98,7 +98,7 @@ func TestStopFrozen(t *testing.T) {
 	if err := gw.Stop(); err != nil {
 		t.Error(err)
 	}
-	c.ExpectClose(1001, "going away")
+	c.ExpectClose(1012, "restart")
 }
 
 // A transport that fails ends the gateway; the host's code hears of it.
