@@ -160,10 +160,6 @@ func (g *Gateway) observeClose(e hooks.CloseEvent, admitted int) {
 
 // tellClosed keeps an observer's panic from the others.
 func (g *Gateway) tellClosed(o hooks.CloseObserver, e hooks.CloseEvent) {
-	defer func() {
-		if r := recover(); r != nil {
-			g.log.Error("close observer panicked", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-		}
-	}()
+	defer g.rescue("close observer", nil)
 	o.Closed(e)
 }

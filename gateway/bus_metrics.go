@@ -22,7 +22,7 @@ func (g *Gateway) Metrics(context.Context) (map[hooks.MetricItem]hooks.Metric, e
 // Limit implements [hooks.Bus].
 func (g *Gateway) Limit(_ context.Context, l hooks.Limits) (hooks.Limits, error) {
 	if s, ok := g.cfg.Limiter.(hooks.LimitSetter); ok {
-		return s.SetLimits(l), nil
+		return g.setLimits(s, l)
 	}
 	return hooks.Limits{}, nil
 }

@@ -140,6 +140,11 @@ type Config struct {
 	// blocks occupies one, so it should exceed the number of clients whose
 	// calls may block at once. Zero means 1,024.
 	Workers int
+	// StuckAfter is how long a call of the Router, an Authenticator or an
+	// Admitter may take, or something hold up an event loop, before it is
+	// reported: in the log, with its stack, and in Stats. It is not ended, as Go
+	// has no means for that. Zero means 30 seconds, negative never.
+	StuckAfter time.Duration
 	// DrainTime is the time over which Run, when its context ends, and Drain
 	// spread the closes of the clients; fewer than 1,000 a second take less. A
 	// client for whom something waits gets that first, for half as long again.
@@ -159,8 +164,9 @@ type Config struct {
 	Metrics []hooks.MetricItem
 	// Clock is the time that the gateway goes by: in uniqIds and rates, for
 	// delayed commands, and for the time that Authenticators have. Transports
-	// keep the time of their connections; OverloadWait and StopTimeout, which
-	// guard against code that hangs, are the system's time. Nil means the
+	// keep the time of their connections; OverloadWait, StuckAfter and
+	// StopTimeout, which guard against code that hangs, and DrainTime are the
+	// system's time. Nil means the
 	// system's clock.
 	Clock hooks.Clock
 	// Logger gets the gateway's log. Nil means slog.Default().
@@ -210,6 +216,7 @@ func (c Config) withDefaults() (Config, error) {
 	or(&c.HeartbeatMessage, protocol.DefaultHeartbeat)
 	or(&c.HandshakeTimeout, 10*time.Second)
 	or(&c.OverloadWait, 5*time.Second)
+	or(&c.StuckAfter, 30*time.Second)
 	or(&c.DrainTime, 10*time.Second)
 	or(&c.RetryAfter, time.Second)
 	or(&c.StopTimeout, 5*time.Second)

@@ -38,6 +38,7 @@ func (h handler) Handshake(hs transport.Handshake) {
 		hs.Refuse(http.StatusServiceUnavailable, g.unavailable(), "the gateway is short of memory")
 		return
 	}
+	p.gaps = g.gapTeller(r) // first, as it may panic
 	if l := g.cfg.Limiter; l != nil {
 		if err := l.Open(addr); err != nil {
 			g.stats.opensLimited.Add(1)
@@ -45,7 +46,6 @@ func (h handler) Handshake(hs transport.Handshake) {
 			return
 		}
 	}
-	p.gaps = g.gapTeller(r)
 	if len(g.hooks.authenticators) == 0 {
 		g.accept(hs, p)
 		return

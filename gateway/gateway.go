@@ -52,6 +52,7 @@ type Gateway struct {
 	inboxes sync.Pool // of *inbox
 	guests  guestTimers
 	budget  *transport.Budget
+	watch   watch
 	asking  chan struct{} // one token for each Authenticate or Admit that runs
 
 	// deflating counts the clients that negotiated compression: without one,
@@ -162,6 +163,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	var transports, runners sync.WaitGroup
 	stopRates := every(g.cfg.Clock, rateTick, func() { g.rates.tick(g.cfg.Clock.Now(), g.metricCounts()) })
 	defer stopRates()
+	defer g.watchHandlers()()
 	opts := g.cfg.transportOptions()
 	opts.Budget = g.budget
 	if len(g.hooks.gaps) > 0 {
@@ -184,7 +186,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	case <-g.ready:
 		for _, r := range g.hooks.runners {
 			runners.Go(func() {
-				if err := r.Run(running, g); err != nil {
+				if err := g.runHook(running, r); err != nil {
 					stopServing(fmt.Errorf("gateway: hook %T: %w", r, err))
 				}
 			})

@@ -117,7 +117,7 @@ func (g *Gateway) uncharge(b *inbox, size int) {
 }
 
 // work runs some of p's events. It returns true if more wait.
-func (g *Gateway) work(p *peer) (again bool) {
+func (g *Gateway) work(s *shift, p *peer) (again bool) {
 	for range turn {
 		p.mu.Lock()
 		box := p.inbox
@@ -142,7 +142,9 @@ func (g *Gateway) work(p *peer) (again bool) {
 			g.uncharge(box, len(e.data)+eventOverhead)
 		}
 		p.mu.Unlock()
+		s.begin(p)
 		g.handle(p, e)
+		s.end()
 	}
 	return true
 }

@@ -225,7 +225,7 @@ type Runner interface {
 	// has stopped: the clients are gone, and the Router's calls have returned
 	// or were given up. Run must return soon after; the gateway waits for
 	// it. An error that comes earlier stops the gateway, nil does not. A
-	// panic is not recovered.
+	// panic is an error.
 	Run(ctx context.Context, bus Bus) error
 }
 
