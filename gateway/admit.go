@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/registry"
 	"github.com/sluicegate/sluice/transport"
 )
 
@@ -123,7 +124,7 @@ func (v *verdict) Drop() {
 // closeEvent tells of a client that was never listed.
 func (o *origin) closeEvent() hooks.CloseEvent {
 	id := o.identity
-	return hooks.CloseEvent{UniqID: o.event.UniqID, CustomerID: id.CustomerID, Session: id.Session, Topics: id.Topics}
+	return closeEvent(o.event.UniqID, registry.Info{CustomerID: id.CustomerID, Session: id.Session, Topics: id.Topics}, o.cause)
 }
 
 // keep holds what a client sends before it is admitted.
@@ -137,9 +138,9 @@ func (g *Gateway) keep(c transport.Conn, p *peer, data []byte) {
 }
 
 // leave forgets a client that has left before it was admitted, or was refused.
-func (g *Gateway) leave(p *peer) {
+func (g *Gateway) leave(p *peer, cause transport.CloseCause) {
 	o := p.inbox.origin
-	o.gone = true
+	o.gone, o.cause = true, cause
 	o.cancel()
 	for _, e := range p.inbox.events {
 		g.uncharge(p.inbox, len(e.data)+eventOverhead)

@@ -277,7 +277,7 @@ func (h handler) Close(c transport.Conn, cause transport.CloseCause) {
 		defer l.Close(uniqIDOf(p), addrOf(c.RemoteAddr()))
 	}
 	if p.pending {
-		g.leave(p)
+		g.leave(p, cause)
 		return
 	}
 	if p.UniqID() == "" {
@@ -293,13 +293,14 @@ func (h handler) Close(c transport.Conn, cause transport.CloseCause) {
 	}
 	g.stats.closed.Add(1)
 	g.stats.events.Add(1)
-	g.observeClose(closeEvent(p, info), len(g.hooks.admitters))
+	e := closeEvent(p.UniqID(), info, cause)
+	g.observeClose(e, len(g.hooks.admitters))
 	g.log.Debug("client closed", "uniqId", p.UniqID(), "code", cause.Code, "reason", cause.Reason, "remote", cause.Remote)
 	if g.cfg.Inline {
-		g.cfg.Router.Close(g.inline, g, closeEvent(p, info))
+		g.cfg.Router.Close(g.inline, g, e)
 		return
 	}
-	g.push(p, event{closing: &info})
+	g.push(p, event{closing: &e})
 }
 
 // Written implements transport.Handler.

@@ -37,7 +37,8 @@ type origin struct {
 	identity hooks.Identity
 	event    hooks.OpenEvent
 	cancel   func() // ends the Admitters' context
-	gone     bool   // the client left while they decided
+	gone     bool   // the client left while they decided, and why
+	cause    transport.CloseCause
 }
 
 // inbox is a peer's events in order.
@@ -53,7 +54,7 @@ type inbox struct {
 // event closing, and a message neither.
 type event struct {
 	open    *hooks.OpenEvent
-	closing *registry.Info
+	closing *hooks.CloseEvent
 	data    []byte
 }
 
@@ -164,7 +165,7 @@ func (g *Gateway) handle(p *peer, e event) {
 	case e.open != nil:
 		router.Open(ctx, g, *e.open)
 	case e.closing != nil:
-		router.Close(ctx, g, closeEvent(p, *e.closing))
+		router.Close(ctx, g, *e.closing)
 	default:
 		router.Message(ctx, g, messageEvent(g, p, e.data))
 	}
@@ -175,8 +176,11 @@ func messageEvent(g *Gateway, p *peer, data []byte) hooks.MessageEvent {
 	return hooks.MessageEvent{UniqID: p.UniqID(), CustomerID: i.CustomerID, Session: i.Session, Topics: i.Topics, Data: data}
 }
 
-func closeEvent(p *peer, i registry.Info) hooks.CloseEvent {
-	return hooks.CloseEvent{UniqID: p.UniqID(), CustomerID: i.CustomerID, Session: i.Session, Topics: i.Topics}
+func closeEvent(uniqID string, i registry.Info, why transport.CloseCause) hooks.CloseEvent {
+	return hooks.CloseEvent{
+		UniqID: uniqID, CustomerID: i.CustomerID, Session: i.Session, Topics: i.Topics,
+		Code: why.Code, Reason: why.Reason, Remote: why.Remote,
+	}
 }
 
 // closePeer closes p from outside its loop. What the client still sends is not

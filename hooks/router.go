@@ -82,6 +82,16 @@ type CloseEvent struct {
 	// Topics are those that it subscribed to. The slice is shared: it may be
 	// kept and must not be changed.
 	Topics []string
+	// Code is that of the close frame that began the end, 1005 if that had none,
+	// or 1006 if there was no such frame (RFC 6455 section 7.4.1). It is 0 in
+	// another process than the gateway's, like the next two: the protocol does
+	// not carry them.
+	Code int
+	// Reason is that frame's reason. If the client has sent it, it may say
+	// anything.
+	Reason string
+	// Remote says that the client ended the connection, or lost it.
+	Remote bool
 }
 
 // noWait marks the context of a call on an event loop.
