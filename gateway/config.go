@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -35,6 +36,22 @@ type Config struct {
 	// a client gets the first that it offers too (RFC 6455 section 1.9).
 	// Empty means none.
 	Subprotocols []string
+	// TrustedProxies are the networks of HTTP proxies that are believed what
+	// they say of clients. If a connection comes from there, the client's
+	// address is the last in X-Forwarded-For that is not in these networks
+	// too, or the first if all are; without that header it is X-Real-IP.
+	// Proxies that set only X-Real-IP must drop an X-Forwarded-For that they
+	// get. Nil believes nobody: the client is whoever has connected.
+	TrustedProxies []netip.Prefix
+	// ProxyProtocol are the networks of proxies that begin each connection
+	// with a header of the PROXY protocol, version 2 (HAProxy's
+	// proxy-protocol.txt, section 2.2), within HandshakeTimeout. A connection
+	// from there without one is cut; from elsewhere none is read. The
+	// address in it takes the place of the connection's own, to which
+	// TrustedProxies then applies. A transport mounted in an HTTP server,
+	// which reads its connections itself, makes Run fail. Nil means that
+	// there are none.
+	ProxyProtocol []netip.Prefix
 
 	// Router is the business code. Nil ignores what clients do, which is
 	// enough to push to them.
@@ -200,6 +217,13 @@ func (c Config) withDefaults() (Config, error) {
 	if c.RetryAfter < 0 {
 		return c, fmt.Errorf("gateway: Config.RetryAfter is %v; use 0 for the default or a positive time", c.RetryAfter)
 	}
+	var err error
+	if c.TrustedProxies, err = newProxies("TrustedProxies", c.TrustedProxies); err != nil {
+		return c, err
+	}
+	if c.ProxyProtocol, err = newProxies("ProxyProtocol", c.ProxyProtocol); err != nil {
+		return c, err
+	}
 	or(&c.CompressionMin, 256)
 	or(&c.MaxHeader, 16<<10)
 	or(&c.MaxMessage, 1<<20)
@@ -263,7 +287,8 @@ func or[T comparable](v *T, def T) {
 func (c *Config) transportOptions() transport.Options {
 	return transport.Options{
 		Path: c.Path, Subprotocols: c.Subprotocols, Origins: c.Origins, Compression: c.Compression != 0,
-		MaxHeader: c.MaxHeader, MaxMessage: c.MaxMessage, WriteLimit: c.WriteLimit, MailboxLimit: c.MailboxLimit,
+		ProxyProtocol: c.ProxyProtocol,
+		MaxHeader:     c.MaxHeader, MaxMessage: c.MaxMessage, WriteLimit: c.WriteLimit, MailboxLimit: c.MailboxLimit,
 		Slow: c.Slow, StallTimeout: max(0, c.StallTimeout),
 		HandshakeTimeout: c.HandshakeTimeout, IdleTimeout: max(0, c.HeartbeatInterval), CloseTimeout: closeTimeout,
 		Logger: c.Logger,

@@ -22,14 +22,18 @@ var _ transport.Handler = handler{}
 // Handshake implements transport.Handler.
 func (h handler) Handshake(hs transport.Handshake) {
 	g, r := h.g, hs.Request()
-	addr := addrOf(hs.RemoteAddr())
-	p := &peer{inbox: &inbox{origin: &origin{addr: addr, event: hooks.OpenEvent{
+	trusted, socket := proxies(g.cfg.TrustedProxies), addrOf(hs.RemoteAddr())
+	addr := trusted.client(socket, r.Header)
+	xForwardedFor, xRealIP := trusted.headers(socket, r.Header)
+	value := newValue(addr, socket)
+	p := peerIn(value)
+	p.inbox = &inbox{origin: &origin{addr: addr, value: value, event: hooks.OpenEvent{
 		Path:          r.URL.Path,
 		RawQuery:      r.URL.RawQuery,
-		XForwardedFor: r.Header.Get("X-Forwarded-For"),
-		XRealIP:       r.Header.Get("X-Real-Ip"),
+		XForwardedFor: xForwardedFor,
+		XRealIP:       xRealIP,
 		RemoteAddr:    addr.String(),
-	}}}}
+	}}}
 	switch {
 	case g.Status() >= StatusDraining:
 		hs.Refuse(http.StatusServiceUnavailable, g.unavailable(), "the gateway restarts")
@@ -42,7 +46,7 @@ func (h handler) Handshake(hs transport.Handshake) {
 	if l := g.cfg.Limiter; l != nil {
 		if err := l.Open(addr); err != nil {
 			g.stats.opensLimited.Add(1)
-			g.refuse(hs, err, http.StatusTooManyRequests)
+			g.refuse(hs, addr, err, http.StatusTooManyRequests)
 			return
 		}
 	}
@@ -70,7 +74,8 @@ func (g *Gateway) authenticate(hs transport.Handshake, p *peer) {
 	defer cancel()
 	request := hs.Request().Context()
 	defer context.AfterFunc(request, cancel)()
-	ctx = valuesOf{ctx, request}
+	addr := p.inbox.origin.addr
+	ctx = hooks.WithClientAddr(valuesOf{ctx, request}, addr)
 	defer func() {
 		if v := recover(); v != nil {
 			g.log.Error("authenticator panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
@@ -82,7 +87,7 @@ func (g *Gateway) authenticate(hs transport.Handshake, p *peer) {
 		id, err := a.Authenticate(ctx, hs.Request())
 		if err != nil {
 			g.release(p)
-			g.refuse(hs, err, http.StatusForbidden)
+			g.refuse(hs, addr, err, http.StatusForbidden)
 			return
 		}
 		p.inbox.origin.learn(id)
@@ -130,12 +135,12 @@ func (g *Gateway) accept(hs transport.Handshake, p *peer) {
 		s.ShapeHandshake(hs.Request(), header)
 	}
 	shaped = true
-	hs.Accept(p, header)
+	hs.Accept(p.inbox.origin.value, header)
 }
 
 // refuse answers as a *hooks.Refusal says. Other errors are the host's own
 // affair and are logged.
-func (g *Gateway) refuse(hs transport.Handshake, err error, status int) {
+func (g *Gateway) refuse(hs transport.Handshake, addr netip.Addr, err error, status int) {
 	if r := (*hooks.Refusal)(nil); errors.As(err, &r) {
 		if r.Status != 0 {
 			status = r.Status
@@ -143,7 +148,7 @@ func (g *Gateway) refuse(hs transport.Handshake, err error, status int) {
 		hs.Refuse(status, r.Header, r.Reason)
 		return
 	}
-	g.log.Info("handshake refused", "remoteAddr", hs.RemoteAddr().String(), "error", err)
+	g.log.Info("handshake refused", "remoteAddr", hs.RemoteAddr().String(), "clientAddr", addr.String(), "error", err)
 	hs.Refuse(status, nil, http.StatusText(status))
 }
 
@@ -156,7 +161,7 @@ func (g *Gateway) release(p *peer) {
 }
 
 // Abort implements transport.Handler.
-func (h handler) Abort(value any) { h.g.release(value.(*peer)) }
+func (h handler) Abort(value any) { h.g.release(peerIn(value)) }
 
 // Open implements transport.Handler.
 func (h handler) Open(c transport.Conn) {
@@ -274,7 +279,7 @@ func (h handler) Close(c transport.Conn, cause transport.CloseCause) {
 	g, p := h.g, peerOf(c)
 	if l := g.cfg.Limiter; l != nil {
 		// Last, so that a panic in it costs nothing but its own work.
-		defer l.Close(uniqIDOf(p), addrOf(c.RemoteAddr()))
+		defer l.Close(uniqIDOf(p), clientAddrOf(c))
 	}
 	if p.pending {
 		g.leave(p, cause)

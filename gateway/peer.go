@@ -34,6 +34,7 @@ type peer struct {
 // origin is what is known of a client before it is open.
 type origin struct {
 	addr     netip.Addr
+	value    any // the connection's, with the peer in it
 	identity hooks.Identity
 	event    hooks.OpenEvent
 	cancel   func() // ends the Admitters' context
@@ -193,4 +194,35 @@ func (g *Gateway) closePeer(p *peer, why *hooks.Disconnect) {
 	_ = p.Conn().Loop().PostAlways(k)
 }
 
-func peerOf(c transport.Conn) *peer { return c.Value().(*peer) }
+// A forwardedPeer is a client whose address is not its connection's. The others,
+// which are most where clients are many, have nothing to keep it in.
+type forwardedPeer struct {
+	peer
+	addr netip.Addr
+}
+
+// newValue returns what a connection's Value will be: a peer, in one or the other
+// form.
+func newValue(client, socket netip.Addr) any {
+	if client == socket {
+		return new(peer)
+	}
+	return &forwardedPeer{addr: client}
+}
+
+func peerIn(value any) *peer {
+	if f, ok := value.(*forwardedPeer); ok {
+		return &f.peer
+	}
+	return value.(*peer)
+}
+
+func peerOf(c transport.Conn) *peer { return peerIn(c.Value()) }
+
+// clientAddrOf returns the address that the client of c was opened with.
+func clientAddrOf(c transport.Conn) netip.Addr {
+	if f, ok := c.Value().(*forwardedPeer); ok {
+		return f.addr
+	}
+	return addrOf(c.RemoteAddr())
+}

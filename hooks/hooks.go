@@ -53,8 +53,8 @@ type Authenticator interface {
 	// is answered with 503.
 	//
 	// ctx has the values of r's context: what the host's HTTP middleware has
-	// put there, if the transport is mounted in an HTTP server. r has no body
-	// and must not be changed. The Identity's Topics are copied.
+	// put there, if the transport is mounted in an HTTP server; and ClientAddr
+	// finds the client's address in it. r has no body and must not be changed. The Identity's Topics are copied.
 	//
 	// A *Refusal, which may be wrapped, is answered as it says, any other
 	// error with 403, its text logged and not sent, and a panic with 500.
@@ -236,8 +236,9 @@ type Limiter interface {
 	// Open is asked before a handshake from ip goes on, and before an
 	// Authenticator is. nil admits the client; a *Refusal, which may be
 	// wrapped, is answered as it says, any other error with 429. ip is the
-	// connection's peer, which may be a proxy, and is the zero Addr if the
-	// peer has none. An IPv4 address is never in its IPv6 form.
+	// client's address as the gateway knows it, see OpenEvent.RemoteAddr, and
+	// is the zero Addr if it has none. An IPv4 address is never in its IPv6
+	// form.
 	Open(ip netip.Addr) error
 	// Message is asked before a message of size bytes, after inflating, goes
 	// to the Router; heartbeats are not asked about. An error drops the
@@ -245,7 +246,8 @@ type Limiter interface {
 	// ErrClientLimited. The client is not told.
 	Message(uniqID string, size int) error
 	// Close is told that a client which Open admitted is gone. uniqID is
-	// empty if the client never got so far as to be open.
+	// empty if the client never got so far as to be open. ip is what Open
+	// was given.
 	Close(uniqID string, ip netip.Addr)
 }
 

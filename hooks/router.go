@@ -40,13 +40,17 @@ type OpenEvent struct {
 	// RawQuery is the query of the request's URL, without the question
 	// mark.
 	RawQuery string
-	// XForwardedFor is the request's header X-Forwarded-For, as the client
-	// or a proxy before it wrote it: not to be trusted by itself.
+	// XForwardedFor is the request's header X-Forwarded-For. If the gateway
+	// has TrustedProxies it is what one of them sent, all lines of it, and
+	// empty if the request came from elsewhere. If not, it is what the
+	// client or a proxy before it wrote: not to be trusted by itself.
 	XForwardedFor string
 	// XRealIP is the header X-Real-Ip, likewise.
 	XRealIP string
-	// RemoteAddr is the IP address of the connection's peer, which may be a
-	// proxy, without a port. It is "invalid IP" if the peer has none.
+	// RemoteAddr is the client's IP address, without a port: that of the
+	// connection's peer, or what a proxy says that the gateway was told to
+	// trust, see TrustedProxies and ProxyProtocol of gateway.Config. It is
+	// "invalid IP" if the peer has none.
 	RemoteAddr string
 }
 

@@ -22,6 +22,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 )
 
@@ -50,6 +51,13 @@ type Options struct {
 	Origins []string
 	// Compression accepts permessage-deflate (RFC 7692) when offered.
 	Compression bool
+	// ProxyProtocol are the networks of peers that begin each connection with a
+	// header of the PROXY protocol, version 2 (HAProxy's proxy-protocol.txt,
+	// section 2.2). Its source is then the connection's peer, in Handshake and
+	// Conn; a connection from there without one is cut. From others none is
+	// read. A transport that cannot read it returns an error from Serve if
+	// there are any. Empty means that no peer does.
+	ProxyProtocol []netip.Prefix
 
 	// MaxHeader bounds a request's head, in bytes, where the transport reads
 	// it itself.

@@ -72,6 +72,9 @@ func gatewayConfig(cfg config.Config, log *slog.Logger) gateway.Config {
 		Binary:      c.SendMessageType == 2,
 		Compression: compression(c.CompressionLevel),
 
+		TrustedProxies: config.Networks(c.TrustedProxies),
+		ProxyProtocol:  config.Networks(c.ProxyProtocol),
+
 		HeartbeatInterval: heartbeat,
 		HeartbeatMessage:  c.HeartbeatMessage,
 		MaxMessage:        c.ReceivePackLimit,

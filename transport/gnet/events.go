@@ -55,9 +55,6 @@ func (l *eventLoop) execute(task engine.Runnable) {
 
 // CloseSocket implements loop.Engine.
 func (l *eventLoop) CloseSocket(s loop.Socket) {
-	if p, ok := s.(*proxied); ok {
-		s = p.Conn
-	}
 	_ = l.el.Close(s.(engine.Conn))
 }
 

@@ -22,6 +22,7 @@ const (
 	requestPath = "path"
 	origins     = "origins"
 	ipv4Opt     = "ipv4?" // IPv4:port
+	networks    = "networks"
 )
 
 // maxInt bounds numbers whose tag names no upper bound.
@@ -150,6 +151,8 @@ func (c check) want(inFile bool) string {
 			return fmt.Sprintf("a list of whole numbers from %d to %d, such as [%d, %d]", c.min, c.max, c.min, c.min+1)
 		}
 		return fmt.Sprintf("whole numbers from %d to %d with commas between them, such as %d,%d", c.min, c.max, c.min, c.min+1)
+	case c.name == networks:
+		return "a list of networks, such as [\"10.0.0.0/8\"]"
 	case c.kind == reflect.TypeFor[[]string]():
 		return "a list of texts, such as [\"https://example.com\"]"
 	default:

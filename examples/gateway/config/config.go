@@ -38,7 +38,8 @@ type Limit struct {
 	OnMessage int `default:"0" check:"0.." help:"messages that all clients may send per second, the others are dropped; 0: off"`
 }
 
-// Customer is the section [Customer], the clients' side.
+// Customer is the section [Customer], the clients' side. The existing gateway does
+// not know the last two keys.
 type Customer struct {
 	ListenAddress       string        `default:"127.0.0.1:6060" check:"address" help:"address for clients"`
 	HandlePattern       string        `default:"/netsvr" check:"path" help:"path at which clients connect; empty: any"`
@@ -57,6 +58,9 @@ type Customer struct {
 	LimitWindowSize            time.Duration `default:"1s" check:"1ms.." help:"window in which the messages of one client are counted"`
 	LimitWindowMaxRequests     int           `default:"0" check:"0.." help:"messages of one client per window, the others are dropped; 0: off"`
 	LimitZeroWindowMaxRequests int           `default:"0" check:"0.." help:"messages of one client in its first window, if there is a limit per window; 0: as in any other"`
+
+	TrustedProxies []string `default:"" check:"networks" help:"own key: networks of HTTP proxies whose X-Forwarded-For or X-Real-IP names the client; empty: none is believed, the headers are passed on as they come"`
+	ProxyProtocol  []string `default:"" check:"networks" help:"own key: networks of proxies that begin each connection with a PROXY header of version 2, and must; empty: none"`
 }
 
 // Worker is the section [Worker]. The existing gateway does not know the last

@@ -28,6 +28,8 @@ func judgeOf(name string) func(string) error {
 		return judgeOrigin
 	case ipv4Opt:
 		return optional(judgeIPv4)
+	case networks:
+		return judgeNetwork
 	default:
 		panic("unknown check " + strconv.Quote(name))
 	}
@@ -99,6 +101,37 @@ func judgeIPv4(s string) error {
 		return errors.New("it must be the IPv4 address and port at which business processes reach this gateway, such as \"10.0.0.5:6062\"")
 	}
 	return nil
+}
+
+func judgeNetwork(s string) error {
+	if _, ok := parseNetwork(s); !ok {
+		return errors.New("it must be a network such as \"10.0.0.0/8\" or \"fd00::/8\", or an IP address")
+	}
+	return nil
+}
+
+// parseNetwork reads a network, or an address, which is a network of one. One whose
+// address has bits behind its prefix was meant to be something else.
+func parseNetwork(s string) (netip.Prefix, bool) {
+	if p, err := netip.ParsePrefix(s); err == nil {
+		return p, p == p.Masked()
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" {
+		return netip.Prefix{}, false
+	}
+	return netip.PrefixFrom(a, a.BitLen()), true
+}
+
+// Networks returns the networks of a list that Load has accepted, nil if it is
+// empty.
+func Networks(list []string) (ps []netip.Prefix) {
+	for _, s := range list {
+		if p, ok := parseNetwork(s); ok {
+			ps = append(ps, p)
+		}
+	}
+	return ps
 }
 
 func judgeOrigin(s string) error {

@@ -49,6 +49,7 @@ type state uint8
 
 const (
 	stateHead     state = iota // the request head is arriving
+	stateProxy                 // before it, a PROXY header is
 	stateDeciding              // the handler decides about the request
 	stateOpen
 	stateClosing // our close frame is queued or sent
@@ -80,6 +81,8 @@ func (c *Conn) input(b []byte) {
 		switch c.state {
 		case stateHead:
 			b = c.readHead(b)
+		case stateProxy:
+			b = c.readProxy(b)
 		case stateDeciding:
 			c.keep(b)
 			return
@@ -183,7 +186,7 @@ func (c *Conn) finish() {
 func (c *Conn) cutOff() {
 	if c.state != stateGone && !c.is(cut) {
 		c.flags |= cut
-		c.loop.engine.CloseSocket(c.sock)
+		c.loop.engine.CloseSocket(c.engineSocket())
 	}
 }
 

@@ -87,7 +87,7 @@ func (l *Loop) panicked(r any, c *Conn) {
 		c.Close(websocket.CloseInternalError, "internal error")
 	case stateDeciding:
 		c.refuse(refusal(http.StatusInternalServerError, nil, "internal error"))
-	case stateHead:
+	case stateHead, stateProxy:
 		c.cutOff()
 	}
 	// In any other state its end has begun, and the handler knows.

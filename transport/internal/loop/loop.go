@@ -101,6 +101,8 @@ type Loop struct {
 	negotiation websocket.HandshakeOptions
 
 	outMessages, outBytes int64
+
+	complaint uint32 // tick before which nothing more is logged about proxies
 }
 
 // New returns a loop that reports to h. now is the start of its clock, which
@@ -124,8 +126,17 @@ func New(index int, o *transport.Options, h transport.Handler, e Engine, now tim
 // Index implements transport.Loop.
 func (l *Loop) Index() int { return l.index }
 
-// Attach makes a new connection of s, which awaits its request head.
+// Attach makes a new connection of s, which awaits its request head, or the PROXY
+// header that goes before it.
 func (l *Loop) Attach(s Socket) *Conn {
+	c := l.attach(s)
+	if l.announces(s) {
+		c.state = stateProxy
+	}
+	return c
+}
+
+func (l *Loop) attach(s Socket) *Conn {
 	c := &Conn{loop: l, sock: s, value: new(handshake), slot: noSlot, place: int32(len(l.conns))}
 	l.conns = append(l.conns, c)
 	c.lastSeen = l.wheel.soon
