@@ -35,7 +35,7 @@ func (g *Gateway) ask(c transport.Conn, p *peer) {
 		disconnect(c, tooManyAtOnce())
 		return
 	}
-	ctx, cancel := context.WithCancel(g.handlers)
+	ctx, cancel := context.WithCancel(g.deciding)
 	o.cancel = cancel
 	v := &verdict{g: g, conn: c, origin: o}
 	e := o.event
@@ -81,7 +81,11 @@ func (v *verdict) Run(int) (steps int, done bool) {
 		v.enter(p)
 	default:
 		why := internalError()
-		if !errors.As(v.err, &why) {
+		switch {
+		case errors.As(v.err, &why):
+		case v.g.Status() >= StatusDraining:
+			why = v.g.restart()
+		default:
 			v.g.log.Warn("client not admitted", "uniqId", v.origin.event.UniqID, "error", v.err)
 		}
 		for _, data := range v.data {
@@ -141,6 +145,7 @@ func (g *Gateway) keep(c transport.Conn, p *peer, data []byte) {
 func (g *Gateway) leave(p *peer, cause transport.CloseCause) {
 	o := p.inbox.origin
 	o.gone, o.cause = true, cause
+	g.opening.Add(-1)
 	o.cancel()
 	for _, e := range p.inbox.events {
 		g.uncharge(p.inbox, len(e.data)+eventOverhead)

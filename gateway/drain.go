@@ -94,6 +94,7 @@ const (
 // is closed.
 func (g *Gateway) drain(abandon <-chan struct{}) {
 	g.advance(StatusDraining)
+	g.cancelDeciding() // who is not let in yet will not be
 	over := max(0, g.cfg.DrainTime)
 	deadline := time.NewTimer(over + over/2)
 	defer deadline.Stop()
@@ -105,7 +106,7 @@ func (g *Gateway) drain(abandon <-chan struct{}) {
 	spread := min(over, time.Duration(len(all))*drainPace)
 	g.log.Info("draining", "clients", len(all), "over", spread)
 	begin := time.Now()
-	for next := 0; g.reg.Len() > 0; {
+	for next := 0; g.reg.Len() > 0 || g.opening.Load() > 0; {
 		if next < len(all) {
 			due := len(all)
 			if passed := time.Since(begin); passed < spread {

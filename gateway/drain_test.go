@@ -191,8 +191,7 @@ func TestDrainAmongNewcomers(t *testing.T) {
 		})
 		close(decide)
 		_, err, _ := c.ends()
-		// The transport may have been faster.
-		if ce := (*ws.CloseError)(nil); !errors.As(err, &ce) || ce.Code != 1012 && ce.Code != 1001 {
+		if ce := (*ws.CloseError)(nil); !errors.As(err, &ce) || ce.Code != 1012 {
 			t.Errorf("it ended with %v", err)
 		}
 		must(t, <-drained)

@@ -135,6 +135,7 @@ func (g *Gateway) accept(hs transport.Handshake, p *peer) {
 		s.ShapeHandshake(hs.Request(), header)
 	}
 	shaped = true
+	g.opening.Add(1)
 	hs.Accept(p.inbox.origin.value, header)
 }
 
@@ -161,7 +162,10 @@ func (g *Gateway) release(p *peer) {
 }
 
 // Abort implements transport.Handler.
-func (h handler) Abort(value any) { h.g.release(peerIn(value)) }
+func (h handler) Abort(value any) {
+	h.g.opening.Add(-1)
+	h.g.release(peerIn(value))
+}
 
 // Open implements transport.Handler.
 func (h handler) Open(c transport.Conn) {
@@ -187,6 +191,7 @@ func (g *Gateway) enter(c transport.Conn, p *peer, welcome [][]byte) {
 		g.observeClose(begin.closeEvent(), len(g.hooks.admitters))
 		return
 	}
+	g.opening.Add(-1)
 	if c.Compressed() {
 		g.deflating.Add(1)
 	}
@@ -285,8 +290,9 @@ func (h handler) Close(c transport.Conn, cause transport.CloseCause) {
 		g.leave(p, cause)
 		return
 	}
-	if p.UniqID() == "" {
-		return // the registry panicked
+	if p.UniqID() == "" { // the registry panicked
+		g.opening.Add(-1)
+		return
 	}
 	info, listed := g.reg.Remove(&p.Client)
 	if !listed {

@@ -59,9 +59,14 @@ type Gateway struct {
 	// nothing is compressed.
 	deflating atomic.Int64
 
-	// handlers is the context of Router calls, inline of those on loops.
-	handlers, inline context.Context
-	cancelHandlers   context.CancelFunc
+	// opening counts the clients whose handshake was accepted and who are not
+	// listed yet: a drain waits for them.
+	opening atomic.Int64
+
+	// handlers is the context of Router calls, inline of those on loops, and
+	// deciding of those of Admitters.
+	handlers, inline, deciding     context.Context
+	cancelHandlers, cancelDeciding context.CancelFunc
 
 	started atomic.Bool
 	status  atomic.Int32 // a Status
@@ -109,6 +114,7 @@ func New(cfg Config) (*Gateway, error) {
 	g.rates = newRates(cfg.Clock.Now())
 	g.handlers, g.cancelHandlers = context.WithCancel(context.Background())
 	g.inline = hooks.WithoutWaiting(g.handlers)
+	g.deciding, g.cancelDeciding = context.WithCancel(g.handlers)
 	g.inboxes.New = func() any { return new(inbox) }
 	g.workers = newWorkers(cfg.Workers, g.work)
 	return g, nil

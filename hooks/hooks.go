@@ -78,7 +78,7 @@ type Identity struct {
 // ends it, and all Data so far are sent.
 type Admitter interface {
 	// Admit is called on a goroutine of its own and may block until ctx
-	// ends, which it does when the client is gone or the gateway stops. At
+	// ends, which it does when the client is gone or the gateway drains. At
 	// most 1,024 calls of Authenticators and Admitters run at a time; a
 	// client beyond that is closed with code 1013.
 	//

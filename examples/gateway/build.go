@@ -80,6 +80,7 @@ func gatewayConfig(cfg config.Config, log *slog.Logger) gateway.Config {
 		MaxMessage:        c.ReceivePackLimit,
 		// The largest message of a business process fits in behind others.
 		WriteLimit:  1<<20 + cfg.Task.ReceivePackLimit,
+		DrainTime:   drainTime(cfg.ShutdownWaitTime),
 		StopTimeout: stopTimeout(cfg.ShutdownWaitTime),
 		Metrics:     metrics(cfg.Metrics.Item),
 		Logger:      log,
@@ -151,6 +152,11 @@ func metrics(items []int) []hooks.MetricItem {
 	}
 	return m
 }
+
+// drainTime returns over what time clients are sent away. The rest is left to what
+// they and business processes still have under way; without a limit, it is the
+// gateway's own default.
+func drainTime(shutdownWait time.Duration) time.Duration { return shutdownWait / 4 }
 
 // stopTimeout returns how long the gateway may wait for calls before it
 // cancels them. Half of the time is left for them to obey.

@@ -60,8 +60,8 @@ func TestServe(t *testing.T) {
 
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.stop() }()
-	if _, _, err := client.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseGoingAway) {
-		t.Errorf("client: %v, want code 1001", err)
+	if _, _, err := client.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseServiceRestart) {
+		t.Errorf("client: %v, want code 1012", err)
 	}
 	client.Close()
 	var closed protocol.ConnClose
