@@ -248,6 +248,9 @@ func (h handler) Message(c transport.Conn, data []byte, binary bool) {
 				why = hooks.DropClientLimited
 			}
 			g.drop(uniqID, why, 1, int64(len(data)))
+			if d, ok := errors.AsType[*hooks.Disconnect](err); ok {
+				c.Close(d.Code, d.Reason)
+			}
 			return
 		}
 	}

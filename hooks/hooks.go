@@ -243,7 +243,10 @@ type Limiter interface {
 	// Message is asked before a message of size bytes, after inflating, goes
 	// to the Router; heartbeats are not asked about. An error drops the
 	// message, which is counted: as the client's own fault if it is
-	// ErrClientLimited. The client is not told.
+	// ErrClientLimited. The client is not told, unless the error is a
+	// *Disconnect as well, which may be wrapped or joined with another: that
+	// closes the client as it says, and what it has sent behind the message
+	// is not looked at (RFC 6455 section 1.4).
 	Message(uniqID string, size int) error
 	// Close is told that a client which Open admitted is gone. uniqID is
 	// empty if the client never got so far as to be open. ip is what Open

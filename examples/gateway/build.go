@@ -17,6 +17,7 @@ import (
 	"github.com/sluicegate/sluice/hooks/remote"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/gnet"
+	"github.com/sluicegate/sluice/transport/websocket"
 )
 
 // forEver is longer than any process lives, for what has no "no limit".
@@ -91,9 +92,15 @@ func limiter(cfg config.Config) (hooks.Limiter, error) {
 	lc := limit.Config{
 		OnOpen: cfg.Limit.OnOpen, OnMessage: cfg.Limit.OnMessage, MaxClients: cfg.Customer.MaxOnlineNum,
 		ClientWindow: cfg.Customer.LimitWindowSize, ClientMessages: cfg.Customer.LimitWindowMaxRequests,
+		IPClients: cfg.Limit.IPConnections, IPOpens: cfg.Limit.IPOpens,
 	}
 	if lc.ClientMessages > 0 {
 		lc.ClientFirst = cfg.Customer.LimitZeroWindowMaxRequests
+		if cfg.Customer.LimitExceeded == "close" {
+			lc.ClientExceeded = &hooks.Disconnect{
+				Code: websocket.CloseTryAgainLater, Reason: "too many messages", RetryAfter: lc.ClientWindow,
+			}
+		}
 	}
 	// Also without limits, as the command Limit may set them later.
 	return limit.New(lc)

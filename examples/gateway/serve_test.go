@@ -127,6 +127,33 @@ func TestSettingsReachTheGateway(t *testing.T) {
 	}
 }
 
+// The limits of one address and of one client.
+func TestLimits(t *testing.T) {
+	for name, tt := range map[string]struct {
+		key    string
+		status int
+	}{"at a time": {"-Limit.IPConnections", 429}, "per second": {"-Limit.IPOpens", 429}, "of all": {"-Customer.MaxOnlineNum", 503}} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, anyPort(tt.key, "1")...)
+			s.dial(t)
+			_, res, err := websocket.DefaultDialer.Dial("ws://"+s.clients, nil)
+			if err == nil || res == nil || res.StatusCode != tt.status || res.Header.Get("Retry-After") != "1" {
+				t.Errorf("one too many: %v, %v; want %d with a Retry-After", res, err, tt.status)
+			}
+		})
+	}
+	s := start(t, anyPort("-Customer.LimitWindowMaxRequests", "1", "-Customer.LimitWindowSize", "1h", "-Customer.LimitExceeded", "close")...)
+	c := s.dial(t)
+	for range 2 {
+		if err := c.WriteMessage(websocket.TextMessage, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := c.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseTryAgainLater) {
+		t.Errorf("a message too many: %v, want close 1013", err)
+	}
+}
+
 func TestPortTaken(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -32,14 +32,18 @@ type Config struct {
 	Metrics  Metrics  `help:"what the command Metrics answers with"`
 }
 
-// Limit is the section [Limit].
+// Limit is the section [Limit]. The existing gateway does not know the last two
+// keys.
 type Limit struct {
 	OnOpen    int `default:"0" check:"0.." help:"clients that may connect per second; 0: off"`
 	OnMessage int `default:"0" check:"0.." help:"messages that all clients may send per second, the others are dropped; 0: off"`
+
+	IPConnections int `default:"0" check:"0.." help:"own key: clients that one IPv4 address or IPv6 /64 may have at a time; behind a proxy all have its address; 0: off"`
+	IPOpens       int `default:"0" check:"0.." help:"own key: clients that may connect per second from one IPv4 address or IPv6 /64; behind a proxy all have its address; 0: off"`
 }
 
 // Customer is the section [Customer], the clients' side. The existing gateway does
-// not know the last two keys.
+// not know the last three keys.
 type Customer struct {
 	ListenAddress       string        `default:"127.0.0.1:6060" check:"address" help:"address for clients"`
 	HandlePattern       string        `default:"/netsvr" check:"path" help:"path at which clients connect; empty: any"`
@@ -59,6 +63,7 @@ type Customer struct {
 	LimitWindowMaxRequests     int           `default:"0" check:"0.." help:"messages of one client per window, the others are dropped; 0: off"`
 	LimitZeroWindowMaxRequests int           `default:"0" check:"0.." help:"messages of one client in its first window, if there is a limit per window; 0: as in any other"`
 
+	LimitExceeded  string   `default:"drop" check:"drop|close" help:"own key: what becomes of a client with messages over its limit per window, its messages alone are dropped or it is closed with 1013"`
 	TrustedProxies []string `default:"" check:"networks" help:"own key: networks of HTTP proxies whose X-Forwarded-For or X-Real-IP names the client; empty: none is believed, the headers are passed on as they come"`
 	ProxyProtocol  []string `default:"" check:"networks" help:"own key: networks of proxies that begin each connection with a PROXY header of version 2, and must; empty: none"`
 }

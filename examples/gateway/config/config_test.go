@@ -97,6 +97,7 @@ func TestExistingFile(t *testing.T) {
 			OnOpenCallbackApi: "http://127.0.0.1:8000/open", OnCloseCallbackApi: "https://api.example.com/close?a=1",
 			CallbackApiDeadline: 1500 * time.Millisecond,
 			LimitWindowSize:     2 * time.Second, LimitWindowMaxRequests: 40, LimitZeroWindowMaxRequests: 10,
+			LimitExceeded:  "drop",
 			TrustedProxies: []string{}, ProxyProtocol: []string{},
 		},
 		Worker: Worker{
