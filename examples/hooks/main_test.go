@@ -64,8 +64,8 @@ func TestRun(t *testing.T) {
 	}
 	cancel()
 	for _, c := range clients {
-		if _, _, err := c.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseGoingAway) {
-			t.Errorf("the client heard %v, want close 1001", err)
+		if _, _, err := c.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseServiceRestart) {
+			t.Errorf("the client heard %v, want close 1012", err)
 		}
 	}
 	select {
