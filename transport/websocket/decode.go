@@ -18,6 +18,11 @@ type DecoderConfig struct {
 	// each loop has its own. nil fails a compressed message with
 	// CloseInternalError; it is only safe where deflate is never negotiated.
 	Inflater *Inflater
+
+	// NoInflate hands compressed messages out as they came, unchecked. It is
+	// for a connection that is closing, whose messages nobody reads: they
+	// must not cost what inflating costs.
+	NoInflate bool
 }
 
 // A Message is a whole data message or a control frame.
@@ -230,6 +235,9 @@ func grow(buf []byte, n, room int) []byte {
 // checked says that its text was found valid already.
 func (d *Decoder) deliver(op Opcode, data []byte, deflated, checked bool, n int, cfg *DecoderConfig) (Message, int, bool, error) {
 	if deflated {
+		if cfg != nil && cfg.NoInflate {
+			return Message{Op: op, Data: data}, n, true, nil
+		}
 		if cfg == nil || cfg.Inflater == nil {
 			return d.fail(n, &CloseError{Code: CloseInternalError, Reason: "no inflater"})
 		}

@@ -302,6 +302,13 @@ func TestDecoderCompressed(t *testing.T) {
 	// An uncompressed message gets no slack from a connection with deflate.
 	checkFeed(t, masked(true, OpBinary, strings.Repeat("x", 1001))[:4], cfg, true, []event{fails(1009)})
 
+	// What nobody reads is not inflated, however large or wrong it is.
+	closing := &DecoderConfig{MaxMessage: 1000, NoInflate: true}
+	for _, s := range []string{z, "\x07"} {
+		in := maskedRSV1(true, OpText, s) + masked(true, OpPing, "!")
+		checkFeed(t, in, closing, true, []event{text(s), ping("!")})
+	}
+
 	// Without an Inflater it is the server's fault, not a crash.
 	for _, cfg := range []*DecoderConfig{nil, {}} {
 		checkFeed(t, maskedRSV1(true, OpText, "\x00"), cfg, true, []event{fails(1011)})

@@ -142,10 +142,11 @@ func (c *Conn) decode(b []byte) []byte {
 
 // awaitClose drops what a peer sends after our close frame, until it answers
 // with its own (RFC 6455 7.1.2). A decoder that found an error finds nothing
-// more, so that peer's time ends with its deadline or its end of file.
+// more, so that peer's time ends with its deadline or its end of file. Nothing
+// is inflated: a peer that is closed for what it sends must not go on costing that.
 func (c *Conn) awaitClose(b []byte) {
 	for len(b) > 0 {
-		m, n, ok, err := c.dec.Next(b, &c.loop.decoder, c.is(compressed))
+		m, n, ok, err := c.dec.Next(b, &c.loop.closing, c.is(compressed))
 		if err != nil || !ok {
 			return
 		}

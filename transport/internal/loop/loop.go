@@ -98,6 +98,7 @@ type Loop struct {
 
 	requests    websocket.RequestParser
 	decoder     websocket.DecoderConfig
+	closing     websocket.DecoderConfig // for connections that are
 	negotiation websocket.HandshakeOptions
 
 	outMessages, outBytes int64
@@ -117,6 +118,7 @@ func New(index int, o *transport.Options, h transport.Handler, e Engine, now tim
 		box:     mailbox{limit: o.MailboxLimit},
 		start:   now,
 		decoder: websocket.DecoderConfig{MaxMessage: o.MaxMessage, Inflater: new(websocket.Inflater)},
+		closing: websocket.DecoderConfig{MaxMessage: o.MaxMessage, NoInflate: true},
 		negotiation: websocket.HandshakeOptions{
 			Subprotocols: o.Subprotocols, Origins: o.Origins, Compression: o.Compression,
 		},
