@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 
@@ -36,9 +35,14 @@ func (a audit) middleware(next hooks.Router) hooks.Router {
 	}
 }
 
-// Closed implements hooks.CloseObserver: it notes who left.
+// Closed implements hooks.CloseObserver: it notes who left, and why. A reason of
+// the client's own is what a client says.
 func (a audit) Closed(e hooks.CloseEvent) {
-	a.log.Info("left", "uniqId", e.UniqID, "name", e.CustomerID)
+	about := []any{"uniqId", e.UniqID, "name", e.CustomerID, "code", e.Code}
+	if !e.Remote {
+		about = append(about, "reason", e.Reason)
+	}
+	a.log.Info("left", about...)
 }
 
 // authenticator notes whom next refuses.
@@ -55,8 +59,7 @@ type auditedAuthenticator struct {
 func (a auditedAuthenticator) Authenticate(ctx context.Context, r *http.Request) (hooks.Identity, error) {
 	id, err := a.next.Authenticate(ctx, r)
 	if err != nil {
-		host, _, _ := net.SplitHostPort(r.RemoteAddr) // empty if it is none
-		a.audit.refused(host, err)
+		a.audit.refused(hooks.ClientAddr(ctx).String(), err)
 	}
 	return id, err
 }

@@ -30,7 +30,7 @@ func TestAudit(t *testing.T) {
 	}
 	want = append(want,
 		refused("too many clients at once from this address"),
-		map[string]any{"level": "INFO", "msg": "left", "uniqId": id, "name": "Ann"})
+		map[string]any{"level": "INFO", "msg": "left", "uniqId": id, "name": "Ann", "code": 1000.0})
 	if got := h.trail.all(t); !reflect.DeepEqual(got, want) {
 		t.Errorf("the trail is\n%s\nwant %v", h.trail.text(), want)
 	}
