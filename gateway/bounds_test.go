@@ -11,6 +11,8 @@ import (
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/gateway/gatewaytest"
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/transport"
+	"github.com/sluicegate/sluice/transport/pipe"
 )
 
 // What business code has a client hold is bounded. A command that would pass the
@@ -86,6 +88,61 @@ func TestDelayedFarewells(t *testing.T) {
 	c.Send("alive")
 	gw.Advance(31 * time.Second)
 	must(t, later(16<<20))
+}
+
+// What waits for a handler counts against the memory budget until it is handled.
+func TestInboxesAreHeld(t *testing.T) {
+	release := make(chan struct{})
+	gw := gatewaytest.New(t, gateway.Config{Router: hooks.RouterFuncs{
+		OnMessage: func(context.Context, hooks.Bus, hooks.MessageEvent) { <-release },
+	}})
+	c := gw.Connect("/")
+	for range 50 {
+		c.Send(strings.Repeat("x", 1<<10))
+	}
+	gw.Eventually("all that waits is held", func() bool { return gw.Stats().Held >= 49<<10 })
+	close(release)
+	gw.Settle()
+	if n := gw.Stats().Held; n != 0 {
+		t.Errorf("%d bytes are held in the end", n)
+	}
+}
+
+// Messages with keys that are taken in one go are looked at one by one, and what a
+// client is told of a gap counts as no message.
+func TestStalledClient(t *testing.T) {
+	stall := func(cfg gateway.Config) (*gatewaytest.Gateway, *gatewaytest.Client, string) {
+		cfg.Hooks, cfg.WriteLimit = []any{hooks.TellGaps("gaps")}, 2000
+		gw := gatewaytest.New(t, cfg, gatewaytest.WithPipe(pipe.Buffer(500)))
+		c := gw.Connect("/?gaps")
+		must(t, gw.Subscribe(t.Context(), c.ID(), []string{"t"}, nil))
+		first := strings.Repeat("x", 1000)
+		must(t, gw.SingleCast(t.Context(), c.ID(), []byte(first)))
+		gw.Settle()
+		return gw, c, first
+	}
+	gw, c, first := stall(gateway.Config{Slow: transport.SlowLatest})
+	thaw := gw.Freeze()
+	for _, value := range []string{"1", "2", "3"} {
+		must(t, gw.PublishLatest(t.Context(), []string{"t"}, "key", []byte(value)))
+	}
+	thaw()
+	gw.Settle()
+	c.Expect(first, "3")
+	if s := gw.Stats(); s.MessagesOut != 2 || s.Drops[hooks.DropSuperseded].Messages != 2 {
+		t.Errorf("%+v", s)
+	}
+
+	gw, c, first = stall(gateway.Config{Slow: transport.SlowDropOldest})
+	for _, value := range []string{"1", "2", "3"} {
+		must(t, gw.SingleCast(t.Context(), c.ID(), []byte(value+strings.Repeat(" ", 900))))
+	}
+	gw.Settle()
+	c.Expect(first, `{"gap":1}`, "2"+strings.Repeat(" ", 900), "3"+strings.Repeat(" ", 900))
+	gw.Settle()
+	if s := gw.Stats(); s.MessagesOut != 3 || s.Drops[hooks.DropSlow].Messages != 1 {
+		t.Errorf("%+v", s)
+	}
 }
 
 // Without a policy that knows keys, PublishLatest is Publish.

@@ -195,6 +195,9 @@ func TestDrainAmongNewcomers(t *testing.T) {
 			t.Errorf("it ended with %v", err)
 		}
 		must(t, <-drained)
+		if s := g.Stats(); s.Opened != 0 || s.Events != 0 {
+			t.Errorf("the Router was told of a client that came too late: %+v", s)
+		}
 	})
 }
 

@@ -135,16 +135,20 @@ func TestLatestOverflows(t *testing.T) {
 
 // Values that are superseded for as long as a client stalls leave nothing behind.
 func TestLatestHoldsOneOfEach(t *testing.T) {
-	_, s, a := stalledClient(t, func(o *transport.Options) { o.Slow, o.WriteLimit = transport.SlowLatest, 1000 })
+	k, s, a := stalledClient(t, func(o *transport.Options) { o.Slow, o.WriteLimit = transport.SlowLatest, 1000 })
+	s.conn.Send(text("has no key and stays where it is"))
 	for i := range 100_000 {
-		s.conn.Send(keyed(fmt.Sprint(i%3), "value"))
+		s.conn.Send(keyed(fmt.Sprint(i%3), fmt.Sprintf("%05d", i)))
 	}
 	b := s.conn.backlog
 	b.push(s.conn)
 	if len(b.frames) > 256 || cap(b.frames) > 1024 || len(b.keys) != 3 {
-		t.Errorf("%d places, room for %d, %d keys, for 3 messages", len(b.frames), cap(b.frames), len(b.keys))
+		t.Errorf("%d places, room for %d, %d keys, for 4 messages", len(b.frames), cap(b.frames), len(b.keys))
 	}
 	want(t, "superseded", a.dropped[transport.DropSuperseded], 99_997)
+	s.take(plenty)
+	k.l.Relieve()
+	k.wantBytes(s, texts("first", "has no key and stays where it is", "99997", "99998", "99999")...)
 }
 
 // The pings of a client that does not read cost nothing but their answers.
