@@ -198,7 +198,7 @@ func TestConversions(t *testing.T) {
 	if gc := gatewayConfig(never, slog.New(slog.DiscardHandler)); gc.HeartbeatInterval >= 0 {
 		t.Errorf("never closing silent clients became %v", gc.HeartbeatInterval)
 	}
-	if rc := remoteConfig(config.Config{Worker: config.Worker{BufferSize: 1, Choice: "roundrobin", SendChanCap: 3, Advertise: "10.0.0.1:2"}}, nil); rc.Buffer != 0 ||
+	if rc, err := remoteConfig(config.Config{Worker: config.Worker{BufferSize: 1, Choice: "roundrobin", SendChanCap: 3, Advertise: "10.0.0.1:2"}}, nil); err != nil || rc.Buffer != 0 ||
 		rc.Choice != remote.RoundRobin || rc.QueueEvents != 3 || rc.Worker.Advertise.String() != "10.0.0.1:2" || rc.Task.Advertise.IsValid() {
 		t.Errorf("%+v", rc)
 	}

@@ -172,8 +172,8 @@ func TestWarnings(t *testing.T) {
 	if err := os.WriteFile(file, []byte("[Customer]\nAllowOrigin = []\n[Worker]\nReadBufferSize = 4096\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, anyPort("-config", file, "-LogLevel", "debug", "-Worker.ListenAddress", "0.0.0.0:0", "-Task.ListenAddress", ":0",
-		"-PprofListenAddress", ":0")...)
+	s := start(t, anyPort("-config", file, "-LogLevel", "debug", "-Worker.ListenAddress", "0.0.0.0:0", "-Worker.InsecureAllowAnyone",
+		"-Task.ListenAddress", "0.0.0.0:0", "-Task.InsecureAllowAnyone", "-PprofListenAddress", ":0")...)
 	for _, want := range []string{
 		"AllowOrigin is an empty list", "ReadBufferSize is not needed",
 		"sees what all clients send\" key=Worker.ListenAddress", "controls all clients\" key=Task.ListenAddress", "key=PprofListenAddress",
@@ -182,7 +182,7 @@ func TestWarnings(t *testing.T) {
 			t.Errorf("the log lacks %q:\n%s", want, s.log)
 		}
 	}
-	s = start(t, anyPort()...)
+	s = start(t, anyPort("-Task.ListenAddress", ":0")...) // which is on this computer
 	if log := s.log.String(); strings.Contains(log, "level=WARN") {
 		t.Errorf("warnings of the defaults:\n%s", log)
 	}
