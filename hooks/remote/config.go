@@ -167,8 +167,8 @@ func (l *Listener) complete(name string) error {
 			return fmt.Errorf("remote: Config.%s.Advertise: %w", name, err)
 		}
 	}
-	if err := l.checkTrust(); err != nil {
-		return fmt.Errorf("remote: Config.%s.%w", name, err)
+	if err := l.checkTrust(name); err != nil {
+		return err
 	}
 	if l.TLS != nil {
 		l.TLS = l.TLS.Clone()

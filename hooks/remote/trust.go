@@ -10,31 +10,33 @@ import (
 	"github.com/sluicegate/sluice/internal/secret"
 )
 
-// checkTrust finds what is wrong with the fields that say who is let in.
-func (l *Listener) checkTrust() error {
+// checkTrust finds what is wrong with the fields that say who is let in. name is
+// the listener's field in a Config.
+func (l *Listener) checkTrust(name string) error {
+	name = "remote: Config." + name
 	if l.Secret != "" {
 		if err := secret.Check(l.Secret); err != nil {
-			return fmt.Errorf("Secret %w", err)
+			return fmt.Errorf("%s.Secret %w", name, err)
 		}
 	}
 	for i, p := range l.Trusted {
 		switch {
 		case !p.IsValid() || p.Addr().Is4In6():
-			return fmt.Errorf("Trusted[%d] is %v; use a network such as netip.MustParsePrefix(\"10.1.0.0/16\")", i, p)
+			return fmt.Errorf("%s.Trusted[%d] is %v; use a network such as netip.MustParsePrefix(\"10.1.0.0/16\")", name, i, p)
 		case p.Bits() == 0:
-			return fmt.Errorf("Trusted[%d] is %v, which is everybody; name networks, or set InsecureAllowAnyone if that is meant", i, p)
+			return fmt.Errorf("%s.Trusted[%d] is %v, which is everybody; name networks, or set InsecureAllowAnyone if that is meant", name, i, p)
 		}
 	}
 	if t := l.TLS; t != nil {
 		switch {
 		case len(t.Certificates) == 0 && t.GetCertificate == nil && t.GetConfigForClient == nil:
-			return errors.New("TLS has no certificate; set its Certificates")
+			return errors.New(name + ".TLS has no certificate; set its Certificates")
 		case l.mutual() && t.ClientCAs == nil:
-			return errors.New("TLS would take a client certificate of any public authority; set its ClientCAs to your own")
+			return errors.New(name + ".TLS would take a client certificate of any public authority; set its ClientCAs to your own")
 		}
 	}
 	if l.InsecureAllowAnyone && (l.Secret != "" || l.mutual() || len(l.Trusted) > 0) {
-		return errors.New("InsecureAllowAnyone lets everybody in, so that Secret, Trusted and client certificates would mean nothing; leave out the one or the others")
+		return errors.New(name + ".InsecureAllowAnyone lets everybody in, so that Secret, Trusted and client certificates would mean nothing; leave out the one or the others")
 	}
 	return nil
 }
