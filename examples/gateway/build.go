@@ -38,7 +38,11 @@ func build(cfg config.Config, log *slog.Logger) (gw *gateway.Gateway, rt *remote
 		gc.Hooks = append(gc.Hooks, hook)
 	}
 	if cfg.Worker.ListenAddress != "" || cfg.Task.ListenAddress != "" {
-		if rt, err = remote.Listen(remoteConfig(cfg, log)); err != nil {
+		rc, err := remoteConfig(cfg, log)
+		if err == nil {
+			rt, err = remote.Listen(rc)
+		}
+		if err != nil {
 			return nil, nil, explain(err)
 		}
 		// Its calls do not wait on event loops.
@@ -106,7 +110,7 @@ func limiter(cfg config.Config) (hooks.Limiter, error) {
 	return limit.New(lc)
 }
 
-func remoteConfig(cfg config.Config, log *slog.Logger) remote.Config {
+func remoteConfig(cfg config.Config, log *slog.Logger) (remote.Config, error) {
 	w, t := cfg.Worker, cfg.Task
 	rc := remote.Config{
 		Worker: remote.Listener{
@@ -126,7 +130,10 @@ func remoteConfig(cfg config.Config, log *slog.Logger) remote.Config {
 	if w.BufferSize > 0 && w.BufferAge > 0 {
 		rc.Buffer, rc.BufferAge = w.BufferSize, w.BufferAge
 	}
-	return rc
+	return rc, errors.Join(
+		trust{w.Secret, w.SecretFile, w.TrustedNetworks, w.TLSCert, w.TLSKey, w.TLSClientCA, w.InsecureAllowAnyone}.apply("Worker", &rc.Worker),
+		trust{t.Secret, t.SecretFile, t.TrustedNetworks, t.TLSCert, t.TLSKey, t.TLSClientCA, t.InsecureAllowAnyone}.apply("Task", &rc.Task),
+	)
 }
 
 // addrPort returns the address that config has checked; the zero address for

@@ -207,7 +207,7 @@ func TestConversions(t *testing.T) {
 	if gc := gatewayConfig(config.Default(), slog.New(slog.DiscardHandler)); gc.TrustedProxies != nil || gc.ProxyProtocol != nil {
 		t.Errorf("proxies by default: %v and %v", gc.TrustedProxies, gc.ProxyProtocol)
 	}
-	if rc := remoteConfig(config.Config{Worker: config.Worker{BufferSize: 1, Choice: "roundrobin", SendChanCap: 3, Advertise: "10.0.0.1:2"}}, nil); rc.Buffer != 0 ||
+	if rc, err := remoteConfig(config.Config{Worker: config.Worker{BufferSize: 1, Choice: "roundrobin", SendChanCap: 3, Advertise: "10.0.0.1:2"}}, nil); err != nil || rc.Buffer != 0 ||
 		rc.Choice != remote.RoundRobin || rc.QueueEvents != 3 || rc.Worker.Advertise.String() != "10.0.0.1:2" || rc.Task.Advertise.IsValid() {
 		t.Errorf("%+v", rc)
 	}

@@ -30,6 +30,7 @@ func TestDefaults(t *testing.T) {
 		{c.Worker.BufferSize, 16 << 20},
 		{c.Worker.BufferAge, 30 * time.Second},
 		{c.Worker.Choice, "client"},
+		{[]bool{c.Worker.InsecureAllowAnyone, c.Task.InsecureAllowAnyone}, []bool{false, false}},
 		{c.Task.ListenAddress, "127.0.0.1:6062"},
 		{[]int{c.Customer.ReceivePackLimit, c.Worker.ReceivePackLimit, c.Task.ReceivePackLimit}, []int{2 << 20, 2 << 20, 2 << 20}},
 		{len(c.Metrics.Item), 13},
@@ -103,11 +104,11 @@ func TestExistingFile(t *testing.T) {
 		Worker: Worker{
 			ListenAddress: "localhost:7061", ReadDeadline: time.Minute, SendDeadline: 5 * time.Second, ReceivePackLimit: 1 << 20,
 			ReadBufferSize: 4096, SendChanCap: 1024, HeartbeatMessage: "w",
-			BufferSize: 16 << 20, BufferAge: 30 * time.Second, Choice: "client",
+			BufferSize: 16 << 20, BufferAge: 30 * time.Second, Choice: "client", TrustedNetworks: []string{},
 		},
 		Task: Task{
 			ListenAddress: "localhost:7062", ReadDeadline: 61 * time.Second, SendDeadline: 6 * time.Second, ReceivePackLimit: 1 << 21,
-			ReadBufferSize: 8192, HeartbeatMessage: "t",
+			ReadBufferSize: 8192, HeartbeatMessage: "t", TrustedNetworks: []string{},
 		},
 		Metrics: Metrics{Item: []int{1, 2, 6, 13}},
 	}
@@ -217,6 +218,10 @@ func TestPrintRoundTrip(t *testing.T) {
 		func(c *Config) { c.Customer.AllowOrigin = []string{"*", "a.example"}; c.Metrics.Item = []int{} },
 		func(c *Config) { c.LogFile = "a \"b\"\\c\n\x7f\u00e9'#"; c.Worker.ListenAddress = "" },
 		func(c *Config) { c.ShutdownWaitTime = 1500 * time.Millisecond; c.Customer.HeartbeatInterval = 0 },
+		func(c *Config) {
+			c.Task.ListenAddress, c.Task.TrustedNetworks = "10.0.0.1:6062", []string{"10.0.0.0/8", "fd00::/8"}
+			c.Worker.ListenAddress, c.Worker.InsecureAllowAnyone = "0.0.0.0:6061", true
+		},
 		func(c *Config) { c.Customer.CompressionLevel = -2; c.Worker.Advertise = "10.0.0.1:1" },
 		func(c *Config) { c.Customer.TrustedProxies = []string{"10.0.0.0/8", "::1"} },
 	} {

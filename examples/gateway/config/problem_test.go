@@ -13,6 +13,7 @@ const (
 	notTOML   = "; write key = value, with texts, addresses and durations in quotes"
 	anAddress = `it must be host:port, such as "127.0.0.1:6060", "[::1]:6060" or, for all addresses, ":6060"`
 	aNetwork  = `it must be a network such as "10.0.0.0/8" or "fd00::/8", or an IP address`
+	aBusiness = `it must be host:port, such as "127.0.0.1:6061" or "10.0.0.5:6061"; all addresses are "0.0.0.0:6061"`
 	anOrigin  = `it must be an origin such as "https://example.com", a host such as "example.com:8080", or "*"`
 )
 
@@ -139,7 +140,7 @@ Task = { Deep = { er = 1 }, ListenAddress.x = 1 }
 ["Metrics"]
 "Item" = [0]`, []string{
 			`2: Customer.Multicore is 200; use a whole number from 0 to 100`,
-			`3: Worker.ListenAddress is "x": ` + anAddress,
+			`3: Worker.ListenAddress is "x": ` + aBusiness,
 			`4: Limit.OnOpen is -1; use a whole number from 0 to 2147483647`,
 			`4: Limit.OnMessage is the text "x"; use a whole number from 0 to 2147483647`,
 			`5: Task.Deep is unknown; remove it, or see -h for the names there are`,
