@@ -1,0 +1,58 @@
+//go:build unix
+
+package attack
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == childMode {
+		os.Exit(child(os.Args[2:]))
+	}
+	goleak.VerifyTestMain(m,
+		// The engine's worker pool is a package-level variable of its own.
+		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
+		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
+	)
+}
+
+// wait bounds what a test awaits: it is reached only if a promise is broken.
+const wait = 30 * time.Second
+
+// must fails the test on an error.
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually waits until cond returns an empty string; it is for state that
+// changes without an event to await.
+func eventually(t testing.TB, cond func() string) {
+	t.Helper()
+	deadline := time.Now().Add(wait)
+	for {
+		why := cond()
+		if why == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(why)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// scaled is n, or a part of it where the race detector makes everything slow.
+func scaled(n, part int) int {
+	if raceDetector {
+		return n / part
+	}
+	return n
+}
