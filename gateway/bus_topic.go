@@ -58,7 +58,7 @@ func (g *Gateway) answer(ctx context.Context, c *registry.Client, err error, dat
 		return hooks.ErrTooMany
 	case len(data) == 0:
 		return nil
-	case err != nil:
+	case c == nil: // nobody has that id, which is no error
 		g.dropUnknown(data)
 		return nil
 	}

@@ -20,10 +20,10 @@ import (
 )
 
 // ends reads a client's messages up to its close frame, and tells when that came.
-func (c *client) ends() (messages int, err error, at time.Time) {
+func (c *client) ends() (messages int, at time.Time, err error) {
 	for {
 		if _, _, err = c.ReadMessage(); err != nil {
-			return messages, err, time.Now()
+			return messages, time.Now(), err
 		}
 		messages++
 	}
@@ -60,7 +60,7 @@ func TestDrain(t *testing.T) {
 		var reading sync.WaitGroup
 		for _, c := range all {
 			reading.Go(func() {
-				n, err, at := c.ends()
+				n, at, err := c.ends()
 				ce := (*ws.CloseError)(nil)
 				if n != 1 || !errors.As(err, &ce) || ce.Code != 1012 || !strings.HasPrefix(ce.Text, "restart; retry-after=") {
 					t.Errorf("%d messages, then %v", n, err)
@@ -134,7 +134,7 @@ func TestDrainLetsQueuedDataOut(t *testing.T) {
 			return ""
 		})
 		time.Sleep(200 * time.Millisecond) // a reader that takes its time
-		n, err, _ := slow.ends()
+		n, _, err := slow.ends()
 		if ce := (*ws.CloseError)(nil); n != messages || !errors.As(err, &ce) || ce.Code != 1012 {
 			t.Errorf("%d of %d messages, then %v", n, messages, err)
 		}
@@ -190,7 +190,7 @@ func TestDrainAmongNewcomers(t *testing.T) {
 			return ""
 		})
 		close(decide)
-		_, err, _ := c.ends()
+		_, _, err := c.ends()
 		if ce := (*ws.CloseError)(nil); !errors.As(err, &ce) || ce.Code != 1012 {
 			t.Errorf("it ended with %v", err)
 		}

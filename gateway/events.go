@@ -203,7 +203,7 @@ func (g *Gateway) enter(c transport.Conn, p *peer, welcome [][]byte) {
 	if g.cfg.Inline {
 		g.cfg.Router.Open(g.inline, g, begin.event)
 	} else {
-		g.push(p, event{open: &begin.event})
+		_ = g.push(p, event{open: &begin.event}) // it always has a place
 	}
 	for _, e := range box.events {
 		g.uncharge(box, len(e.data)+eventOverhead)
@@ -314,7 +314,7 @@ func (h handler) Close(c transport.Conn, cause transport.CloseCause) {
 		g.cfg.Router.Close(g.inline, g, e)
 		return
 	}
-	g.push(p, event{closing: &e})
+	_ = g.push(p, event{closing: &e}) // it always has a place
 }
 
 // Written implements transport.Handler.

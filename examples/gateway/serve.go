@@ -61,7 +61,10 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.W
 
 	select {
 	case err := <-done:
-		return err // it has ended by itself
+		if ctx.Err() == nil {
+			return err // it has ended by itself
+		}
+		done <- err
 	case <-ctx.Done():
 	}
 	log.Info("stopping", "within", cfg.ShutdownWaitTime)

@@ -48,7 +48,7 @@ func questions(a *assault) error {
 			return err
 		}
 		for {
-			if _, err := t.Write(many); err != nil {
+			if n, _ := t.Write(many); n < len(many) {
 				cut.add(0)
 				return nil
 			}

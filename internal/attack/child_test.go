@@ -303,7 +303,7 @@ func (p *process) word() {
 // hear waits for the child's next line, which must be of that key.
 func (p *process) hear(key string) string {
 	p.t.Helper()
-	for p.out.Scan() {
+	if p.out.Scan() {
 		k, value, _ := strings.Cut(p.out.Text(), ": ")
 		if k != key {
 			p.t.Fatalf("the child said %q when %s was due", p.out.Text(), key)
