@@ -2,7 +2,7 @@
 // only:
 //
 //	go test ./internal/soak                                     # a few seconds
-//	go test -race ./internal/soak -timeout 30m -clients 5000 -for 10m
+//	go test -race ./internal/soak -timeout 30m -args -clients 5000 -for 10m
 package soak
 
 import (
