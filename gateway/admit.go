@@ -7,8 +7,8 @@ import (
 	"runtime/debug"
 
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/registry"
 	"github.com/sluicegate/sluice/transport"
-	"github.com/sluicegate/sluice/transport/websocket"
 )
 
 // verdict is what the Admitters decided about a client, on its way back to the
@@ -32,10 +32,10 @@ func (g *Gateway) ask(c transport.Conn, p *peer) {
 	case g.asking <- struct{}{}:
 	default:
 		o.cancel = func() {}
-		c.Close(websocket.CloseTryAgainLater, "too many clients at once")
+		disconnect(c, tooManyAtOnce())
 		return
 	}
-	ctx, cancel := context.WithCancel(g.handlers)
+	ctx, cancel := context.WithCancel(g.deciding)
 	o.cancel = cancel
 	v := &verdict{g: g, conn: c, origin: o}
 	e := o.event
@@ -80,16 +80,18 @@ func (v *verdict) Run(int) (steps int, done bool) {
 	case v.err == nil:
 		v.enter(p)
 	default:
-		code, reason := websocket.CloseInternalError, "internal error"
-		if d := (*hooks.Disconnect)(nil); errors.As(v.err, &d) {
-			code, reason = d.Code, d.Reason
-		} else {
+		why := internalError()
+		switch {
+		case errors.As(v.err, &why):
+		case v.g.Status() >= StatusDraining:
+			why = v.g.restart()
+		default:
 			v.g.log.Warn("client not admitted", "uniqId", v.origin.event.UniqID, "error", v.err)
 		}
 		for _, data := range v.data {
 			v.conn.Send(v.g.encode(data))
 		}
-		v.conn.Close(code, reason)
+		disconnect(v.conn, why)
 		v.Drop()
 	}
 	return 1 + len(v.data), true
@@ -100,7 +102,7 @@ func (v *verdict) enter(p *peer) {
 	defer func() {
 		if r := recover(); r != nil {
 			v.g.log.Error("handler panicked", "uniqId", v.origin.event.UniqID, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-			v.conn.Close(websocket.CloseInternalError, "internal error")
+			disconnect(v.conn, internalError())
 		}
 	}()
 	v.g.enter(v.conn, p, v.data)
@@ -126,25 +128,27 @@ func (v *verdict) Drop() {
 // closeEvent tells of a client that was never listed.
 func (o *origin) closeEvent() hooks.CloseEvent {
 	id := o.identity
-	return hooks.CloseEvent{UniqID: o.event.UniqID, CustomerID: id.CustomerID, Session: id.Session, Topics: id.Topics}
+	return closeEvent(o.event.UniqID, registry.Info{CustomerID: id.CustomerID, Session: id.Session, Topics: id.Topics}, o.cause)
 }
 
 // keep holds what a client sends before it is admitted.
 func (g *Gateway) keep(c transport.Conn, p *peer, data []byte) {
-	if !p.inbox.charge(len(data), g.cfg.InboxLimit) {
-		g.drop(p.inbox.origin.event.UniqID, hooks.DropBacklog, 1, int64(len(data)))
-		c.Close(websocket.ClosePolicyViolation, "inbox full")
+	if full := g.charge(p.inbox, len(data)); full != nil {
+		g.drop(p.inbox.origin.event.UniqID, backlogReason(full), 1, int64(len(data)))
+		disconnect(c, full)
 		return
 	}
 	p.inbox.events = append(p.inbox.events, event{data: append([]byte(nil), data...)})
 }
 
 // leave forgets a client that has left before it was admitted, or was refused.
-func (g *Gateway) leave(p *peer) {
+func (g *Gateway) leave(p *peer, cause transport.CloseCause) {
 	o := p.inbox.origin
-	o.gone = true
+	o.gone, o.cause = true, cause
+	g.opening.Add(-1)
 	o.cancel()
 	for _, e := range p.inbox.events {
+		g.uncharge(p.inbox, len(e.data)+eventOverhead)
 		g.drop(o.event.UniqID, hooks.DropClosed, 1, int64(len(e.data)))
 	}
 	p.inbox.events = nil
@@ -162,10 +166,6 @@ func (g *Gateway) observeClose(e hooks.CloseEvent, admitted int) {
 
 // tellClosed keeps an observer's panic from the others.
 func (g *Gateway) tellClosed(o hooks.CloseObserver, e hooks.CloseEvent) {
-	defer func() {
-		if r := recover(); r != nil {
-			g.log.Error("close observer panicked", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-		}
-	}()
+	defer g.rescue("close observer", nil)
 	o.Closed(e)
 }

@@ -148,7 +148,7 @@ func TestAdmissionIsBounded(t *testing.T) {
 		c := g.connect("wait")
 		c.send(string(make([]byte, 150)))
 		c.send(string(make([]byte, 150)))
-		c.expectClose(1008, "inbox full")
+		c.expectClose(1013, "inbox full")
 		eventually(t, func() string {
 			if d := g.Stats().Drops; d[hooks.DropBacklog].Messages != 1 || d[hooks.DropClosed].Messages != 1 {
 				return "not both messages are counted as dropped"

@@ -9,7 +9,10 @@ import (
 
 // UpdateConnInfo implements [hooks.Bus].
 func (g *Gateway) UpdateConnInfo(ctx context.Context, u hooks.ConnInfoUpdate) error {
-	var ch registry.Change
+	if len(u.NewSession) > g.cfg.MaxSession || g.tooLong(u.NewCustomerID) || g.tooLong(u.NewTopics...) {
+		return g.answer(ctx, nil, hooks.ErrTooMany, u.Data)
+	}
+	ch := registry.Change{MaxTopics: g.cfg.MaxTopics}
 	if u.NewSession != "" {
 		ch.Session = &u.NewSession
 	}
@@ -19,8 +22,8 @@ func (g *Gateway) UpdateConnInfo(ctx context.Context, u hooks.ConnInfoUpdate) er
 	if len(u.NewTopics) > 0 {
 		ch.Topics = &u.NewTopics
 	}
-	c, ok := g.reg.Change(u.UniqID, ch)
-	return g.answer(ctx, c, ok, u.Data)
+	c, err := g.reg.Change(u.UniqID, ch)
+	return g.answer(ctx, c, err, u.Data)
 }
 
 // DeleteConnInfo implements [hooks.Bus].
@@ -35,8 +38,8 @@ func (g *Gateway) DeleteConnInfo(ctx context.Context, d hooks.ConnInfoDelete) er
 	if d.Topics {
 		ch.Topics = new([]string)
 	}
-	c, ok := g.reg.Change(d.UniqID, ch)
-	return g.answer(ctx, c, ok, d.Data)
+	c, err := g.reg.Change(d.UniqID, ch)
+	return g.answer(ctx, c, err, d.Data)
 }
 
 // ConnInfo implements [hooks.Bus].

@@ -22,7 +22,7 @@ func (g *Gateway) Metrics(context.Context) (map[hooks.MetricItem]hooks.Metric, e
 // Limit implements [hooks.Bus].
 func (g *Gateway) Limit(_ context.Context, l hooks.Limits) (hooks.Limits, error) {
 	if s, ok := g.cfg.Limiter.(hooks.LimitSetter); ok {
-		return s.SetLimits(l), nil
+		return g.setLimits(s, l)
 	}
 	return hooks.Limits{}, nil
 }
@@ -40,7 +40,7 @@ func (g *Gateway) metricCounts() (n [hooks.MetricItems + 1]int64) {
 	n[hooks.MetricOpensLimited] = s.OpensLimited
 	n[hooks.MetricMessagesLimited] = s.Drops[hooks.DropLimited].Messages
 	n[hooks.MetricFailedSends] = s.FailedSends
-	for _, r := range []hooks.DropReason{hooks.DropClosed, hooks.DropSlow, hooks.DropFailed} {
+	for _, r := range []hooks.DropReason{hooks.DropClosed, hooks.DropSlow, hooks.DropFailed, hooks.DropSuperseded, hooks.DropBudget} {
 		n[hooks.MetricFailedWrites] += s.Drops[r].Messages
 		n[hooks.MetricFailedWriteBytes] += s.Drops[r].Bytes
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/registry"
-	"github.com/sluicegate/sluice/transport/websocket"
 )
 
 // ForceOffline implements [hooks.Bus].
@@ -27,7 +26,7 @@ func everyone(registry.Info) bool { return true }
 // offline for whatever comes next, and has their loops close them. cond may
 // spare some.
 func (g *Gateway) forceOffline(ctx context.Context, clients []*registry.Client, cond func(registry.Info) bool,
-	data []byte, reason string,
+	data []byte, command string,
 ) error {
 	gone := clients[:0]
 	for _, c := range clients {
@@ -43,7 +42,7 @@ func (g *Gateway) forceOffline(ctx context.Context, clients []*registry.Client, 
 	var err error
 	for _, group := range byLoop(gone) {
 		err = errors.Join(err, g.evict(ctx, &kick{
-			g: g, frame: frame, clients: group, code: websocket.ClosePolicyViolation, reason: reason,
+			g: g, frame: frame, clients: group, why: offline(command),
 		}))
 	}
 	return err
@@ -61,14 +60,19 @@ func (g *Gateway) evict(ctx context.Context, k *kick) error {
 	return errors.Join(err, l.PostAlways(k))
 }
 
-// maxGuests bounds the clients for which a delayed ForceOfflineGuest waits.
-const maxGuests = 1 << 16
+// maxGuests bounds the clients for which a delayed ForceOfflineGuest waits, and
+// maxGuestBytes the farewells.
+const (
+	maxGuests     = 1 << 16
+	maxGuestBytes = 16 << 20
+)
 
 // guestTimers are the ForceOfflineGuest commands that wait for their time.
 type guestTimers struct {
 	mu      sync.Mutex
 	timers  map[*guestTimer]struct{}
 	clients int
+	bytes   int
 	stopped bool
 	firing  sync.WaitGroup
 }
@@ -86,7 +90,8 @@ func (g *Gateway) ForceOfflineGuest(ctx context.Context, uniqIDs []string, delay
 		return nil
 	}
 	data = append([]byte(nil), data...)
-	return g.guests.after(g.cfg.Clock, delay, len(clients), func() {
+	return g.guests.after(g.cfg.Clock, delay, len(clients), len(data), func() {
+		defer g.rescue("registry", nil) // it can be the host's
 		// The command was taken long ago; nobody is left to be told.
 		_ = g.forceOfflineGuests(g.handlers, clients, data)
 	})
@@ -99,19 +104,20 @@ func (g *Gateway) forceOfflineGuests(ctx context.Context, clients []*registry.Cl
 }
 
 // after calls f after delay, unless stop comes first.
-func (t *guestTimers) after(c hooks.Clock, delay time.Duration, clients int, f func()) error {
+func (t *guestTimers) after(c hooks.Clock, delay time.Duration, clients, bytes int, f func()) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.stopped {
 		return hooks.ErrStopped
 	}
-	if t.clients+clients > maxGuests {
+	if t.clients+clients > maxGuests || t.bytes+bytes > maxGuestBytes {
 		return hooks.ErrOverloaded
 	}
 	if t.timers == nil {
 		t.timers = make(map[*guestTimer]struct{})
 	}
 	t.clients += clients
+	t.bytes += bytes
 	timer := new(guestTimer)
 	timer.stop = c.AfterFunc(delay, func() {
 		t.mu.Lock()
@@ -121,6 +127,7 @@ func (t *guestTimers) after(c hooks.Clock, delay time.Duration, clients int, f f
 		}
 		delete(t.timers, timer)
 		t.clients -= clients
+		t.bytes -= bytes
 		t.firing.Add(1)
 		t.mu.Unlock()
 		defer t.firing.Done()

@@ -2,13 +2,17 @@ package gateway
 
 import (
 	"context"
+	"errors"
 
+	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/registry"
+	"github.com/sluicegate/sluice/transport"
+	"github.com/sluicegate/sluice/transport/websocket"
 )
 
 // Subscribe implements [hooks.Bus].
 func (g *Gateway) Subscribe(ctx context.Context, uniqID string, topics []string, data []byte) error {
-	return g.changeTopics(ctx, g.reg.Subscribe, uniqID, topics, data)
+	return g.changeTopics(ctx, g.subscribe, uniqID, topics, data)
 }
 
 // Unsubscribe implements [hooks.Bus].
@@ -16,22 +20,45 @@ func (g *Gateway) Unsubscribe(ctx context.Context, uniqID string, topics []strin
 	return g.changeTopics(ctx, g.reg.Unsubscribe, uniqID, topics, data)
 }
 
-func (g *Gateway) changeTopics(ctx context.Context, change func(string, []string) (*registry.Client, bool),
+func (g *Gateway) subscribe(uniqID string, topics []string) (*registry.Client, error) {
+	if g.tooLong(topics...) {
+		return nil, hooks.ErrTooMany
+	}
+	return g.reg.Subscribe(uniqID, topics, g.cfg.MaxTopics)
+}
+
+// tooLong reports whether one of names is longer than they may be.
+func (g *Gateway) tooLong(names ...string) bool {
+	for _, n := range names {
+		if len(n) > g.cfg.MaxName {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *Gateway) changeTopics(ctx context.Context, change func(string, []string) (*registry.Client, error),
 	uniqID string, topics []string, data []byte,
 ) error {
 	if len(topics) == 0 {
 		return nil
 	}
-	c, ok := change(uniqID, topics)
-	return g.answer(ctx, c, ok, data)
+	c, err := change(uniqID, topics)
+	return g.answer(ctx, c, err, data)
 }
 
-// answer sends data, if any, to a client that was changed.
-func (g *Gateway) answer(ctx context.Context, c *registry.Client, ok bool, data []byte) error {
+// answer sends data, if any, to a client that was changed, unless there is an
+// error.
+func (g *Gateway) answer(ctx context.Context, c *registry.Client, err error, data []byte) error {
 	switch {
+	case errors.Is(err, hooks.ErrTooMany), errors.Is(err, registry.ErrTooManyTopics):
+		if len(data) > 0 {
+			g.drop("", hooks.DropMalformed, 1, int64(websocket.FrameSize(len(data))))
+		}
+		return hooks.ErrTooMany
 	case len(data) == 0:
 		return nil
-	case !ok:
+	case c == nil: // nobody has that id, which is no error
 		g.dropUnknown(data)
 		return nil
 	}
@@ -61,6 +88,30 @@ func (g *Gateway) Publish(ctx context.Context, topics []string, data []byte) err
 		return nil
 	}
 	return g.deliverAll(ctx, as, g.encode(data))
+}
+
+// PublishLatest implements [hooks.Bus].
+func (g *Gateway) PublishLatest(ctx context.Context, topics []string, key string, data []byte) error {
+	if g.cfg.Slow != transport.SlowLatest || key == "" {
+		return g.Publish(ctx, topics, data)
+	}
+	if g.tooLong(key) {
+		return hooks.ErrTooMany
+	}
+	var err error
+	var few [4]registry.Audience
+	frame := g.encode(data)
+	for _, t := range topics {
+		as := g.reg.Subscribers(few[:0], t)
+		if len(as) == 0 {
+			g.dropUnknown(data)
+			continue
+		}
+		f := *frame
+		f.Key = t + "\x00" + key
+		err = errors.Join(err, g.deliverAll(ctx, as, &f))
+	}
+	return err
 }
 
 // PublishBulk implements [hooks.Bus].

@@ -64,7 +64,7 @@ func (d *delivery) Run(budget int) (steps int, done bool) {
 // it between them, become one frame and so one write per client.
 func (d *delivery) Merge(next transport.Task) bool {
 	n, ok := next.(*delivery)
-	if !ok || d.next > 0 || !d.to.Same(n.to) || d.bytes+n.bytes > mergeLimit {
+	if !ok || d.next > 0 || !d.to.Same(n.to) || d.bytes+n.bytes > mergeLimit || d.frame.Key != "" || n.frame.Key != "" {
 		return false
 	}
 	d.more = append(d.more, n.frame)
@@ -94,8 +94,8 @@ type kick struct {
 	frame   *transport.Frame // may be nil
 	clients []*registry.Client
 	next    int
-	code    int
-	reason  string
+	why     *hooks.Disconnect
+	patient bool // leave those for whom something waits
 }
 
 // Run implements transport.Task.
@@ -104,10 +104,13 @@ func (k *kick) Run(budget int) (steps int, done bool) {
 	steps = end - k.next
 	for ; k.next < end; k.next++ {
 		conn := k.clients[k.next].Conn()
+		if k.patient && conn.Waiting() > 0 {
+			continue
+		}
 		if k.frame != nil {
 			conn.Send(k.frame)
 		}
-		conn.Close(k.code, k.reason)
+		disconnect(conn, k.why)
 	}
 	return steps, k.next == len(k.clients)
 }

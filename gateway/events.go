@@ -12,7 +12,6 @@ import (
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/registry"
 	"github.com/sluicegate/sluice/transport"
-	"github.com/sluicegate/sluice/transport/websocket"
 )
 
 // handler is the gateway as its transports see it. Its methods run on loops.
@@ -23,18 +22,31 @@ var _ transport.Handler = handler{}
 // Handshake implements transport.Handler.
 func (h handler) Handshake(hs transport.Handshake) {
 	g, r := h.g, hs.Request()
-	addr := addrOf(hs.RemoteAddr())
-	p := &peer{inbox: &inbox{origin: &origin{addr: addr, event: hooks.OpenEvent{
+	trusted, socket := proxies(g.cfg.TrustedProxies), addrOf(hs.RemoteAddr())
+	addr := trusted.client(socket, r.Header)
+	xForwardedFor, xRealIP := trusted.headers(socket, r.Header)
+	value := newValue(addr, socket)
+	p := peerIn(value)
+	p.inbox = &inbox{origin: &origin{addr: addr, value: value, event: hooks.OpenEvent{
 		Path:          r.URL.Path,
 		RawQuery:      r.URL.RawQuery,
-		XForwardedFor: r.Header.Get("X-Forwarded-For"),
-		XRealIP:       r.Header.Get("X-Real-Ip"),
+		XForwardedFor: xForwardedFor,
+		XRealIP:       xRealIP,
 		RemoteAddr:    addr.String(),
-	}}}}
+	}}}
+	switch {
+	case g.Status() >= StatusDraining:
+		hs.Refuse(http.StatusServiceUnavailable, g.unavailable(), "the gateway restarts")
+		return
+	case g.budget.Over():
+		hs.Refuse(http.StatusServiceUnavailable, g.unavailable(), "the gateway is short of memory")
+		return
+	}
+	p.gaps = g.gapTeller(r) // first, as it may panic
 	if l := g.cfg.Limiter; l != nil {
 		if err := l.Open(addr); err != nil {
 			g.stats.opensLimited.Add(1)
-			g.refuse(hs, err, http.StatusTooManyRequests)
+			g.refuse(hs, addr, err, http.StatusTooManyRequests)
 			return
 		}
 	}
@@ -46,7 +58,7 @@ func (h handler) Handshake(hs transport.Handshake) {
 	case g.asking <- struct{}{}:
 	default:
 		g.release(p)
-		hs.Refuse(http.StatusServiceUnavailable, http.Header{"Retry-After": {"1"}}, "too many handshakes at once")
+		hs.Refuse(http.StatusServiceUnavailable, g.unavailable(), "too many handshakes at once")
 		return
 	}
 	g.workers.goAside(func() {
@@ -62,7 +74,8 @@ func (g *Gateway) authenticate(hs transport.Handshake, p *peer) {
 	defer cancel()
 	request := hs.Request().Context()
 	defer context.AfterFunc(request, cancel)()
-	ctx = valuesOf{ctx, request}
+	addr := p.inbox.origin.addr
+	ctx = hooks.WithClientAddr(valuesOf{ctx, request}, addr)
 	defer func() {
 		if v := recover(); v != nil {
 			g.log.Error("authenticator panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
@@ -74,7 +87,7 @@ func (g *Gateway) authenticate(hs transport.Handshake, p *peer) {
 		id, err := a.Authenticate(ctx, hs.Request())
 		if err != nil {
 			g.release(p)
-			g.refuse(hs, err, http.StatusForbidden)
+			g.refuse(hs, addr, err, http.StatusForbidden)
 			return
 		}
 		p.inbox.origin.learn(id)
@@ -122,12 +135,13 @@ func (g *Gateway) accept(hs transport.Handshake, p *peer) {
 		s.ShapeHandshake(hs.Request(), header)
 	}
 	shaped = true
-	hs.Accept(p, header)
+	g.opening.Add(1)
+	hs.Accept(p.inbox.origin.value, header)
 }
 
 // refuse answers as a *hooks.Refusal says. Other errors are the host's own
 // affair and are logged.
-func (g *Gateway) refuse(hs transport.Handshake, err error, status int) {
+func (g *Gateway) refuse(hs transport.Handshake, addr netip.Addr, err error, status int) {
 	if r := (*hooks.Refusal)(nil); errors.As(err, &r) {
 		if r.Status != 0 {
 			status = r.Status
@@ -135,7 +149,7 @@ func (g *Gateway) refuse(hs transport.Handshake, err error, status int) {
 		hs.Refuse(status, r.Header, r.Reason)
 		return
 	}
-	g.log.Info("handshake refused", "remoteAddr", hs.RemoteAddr().String(), "error", err)
+	g.log.Info("handshake refused", "remoteAddr", hs.RemoteAddr().String(), "clientAddr", addr.String(), "error", err)
 	hs.Refuse(status, nil, http.StatusText(status))
 }
 
@@ -148,7 +162,10 @@ func (g *Gateway) release(p *peer) {
 }
 
 // Abort implements transport.Handler.
-func (h handler) Abort(value any) { h.g.release(value.(*peer)) }
+func (h handler) Abort(value any) {
+	h.g.opening.Add(-1)
+	h.g.release(peerIn(value))
+}
 
 // Open implements transport.Handler.
 func (h handler) Open(c transport.Conn) {
@@ -167,17 +184,14 @@ func (g *Gateway) enter(c transport.Conn, p *peer, welcome [][]byte) {
 	box := p.inbox
 	begin := box.origin
 	p.inbox, p.pending = nil, false
-	if err := g.reg.Add(&p.Client, registry.Entry{
-		UniqID: begin.event.UniqID, CustomerID: begin.identity.CustomerID,
-		Session: begin.identity.Session, Topics: begin.identity.Topics, Conn: c,
-	}); err != nil {
-		g.log.Error("a client cannot be listed", "uniqId", begin.event.UniqID, "error", err)
+	if why := g.list(c, p, begin); why != nil {
 		// It ends as one that is not let in does, whose id is not lost.
 		p.inbox, p.pending, begin.cancel = box, true, func() {}
-		c.Close(websocket.CloseInternalError, "internal error")
+		disconnect(c, why)
 		g.observeClose(begin.closeEvent(), len(g.hooks.admitters))
 		return
 	}
+	g.opening.Add(-1)
 	if c.Compressed() {
 		g.deflating.Add(1)
 	}
@@ -189,11 +203,32 @@ func (g *Gateway) enter(c transport.Conn, p *peer, welcome [][]byte) {
 	if g.cfg.Inline {
 		g.cfg.Router.Open(g.inline, g, begin.event)
 	} else {
-		g.push(p, event{open: &begin.event})
+		_ = g.push(p, event{open: &begin.event}) // it always has a place
 	}
 	for _, e := range box.events {
+		g.uncharge(box, len(e.data)+eventOverhead)
 		g.message(c, p, e.data)
 	}
+}
+
+// list puts a client into the registry. It returns why it does not, if what hooks
+// know of it is too much, or the gateway drains.
+func (g *Gateway) list(c transport.Conn, p *peer, o *origin) *hooks.Disconnect {
+	if g.Status() >= StatusDraining {
+		return g.restart()
+	}
+	id := o.identity
+	err := hooks.ErrTooMany
+	if len(id.Topics) <= g.cfg.MaxTopics && len(id.Session) <= g.cfg.MaxSession && !g.tooLong(id.CustomerID) && !g.tooLong(id.Topics...) {
+		err = g.reg.Add(&p.Client, registry.Entry{
+			UniqID: o.event.UniqID, CustomerID: id.CustomerID, Session: id.Session, Topics: id.Topics, Conn: c,
+		})
+	}
+	if err == nil {
+		return nil
+	}
+	g.log.Error("a client cannot be listed", "uniqId", o.event.UniqID, "error", err)
+	return internalError()
 }
 
 // Message implements transport.Handler.
@@ -213,6 +248,9 @@ func (h handler) Message(c transport.Conn, data []byte, binary bool) {
 				why = hooks.DropClientLimited
 			}
 			g.drop(uniqID, why, 1, int64(len(data)))
+			if d, ok := errors.AsType[*hooks.Disconnect](err); ok {
+				c.Close(d.Code, d.Reason)
+			}
 			return
 		}
 	}
@@ -231,11 +269,13 @@ func (g *Gateway) message(c transport.Conn, p *peer, data []byte) {
 	case g.cfg.Inline:
 		g.stats.forwarded(len(data))
 		g.cfg.Router.Message(g.inline, g, messageEvent(g, p, data))
-	case g.push(p, event{data: append([]byte(nil), data...)}):
-		g.stats.forwarded(len(data))
 	default:
-		g.drop(p.UniqID(), hooks.DropBacklog, 1, int64(len(data)))
-		c.Close(websocket.ClosePolicyViolation, "inbox full")
+		if full := g.push(p, event{data: append([]byte(nil), data...)}); full != nil {
+			g.drop(p.UniqID(), backlogReason(full), 1, int64(len(data)))
+			disconnect(c, full)
+			return
+		}
+		g.stats.forwarded(len(data))
 	}
 }
 
@@ -247,14 +287,15 @@ func (h handler) Close(c transport.Conn, cause transport.CloseCause) {
 	g, p := h.g, peerOf(c)
 	if l := g.cfg.Limiter; l != nil {
 		// Last, so that a panic in it costs nothing but its own work.
-		defer l.Close(uniqIDOf(p), addrOf(c.RemoteAddr()))
+		defer l.Close(uniqIDOf(p), clientAddrOf(c))
 	}
 	if p.pending {
-		g.leave(p)
+		g.leave(p, cause)
 		return
 	}
-	if p.UniqID() == "" {
-		return // the registry panicked
+	if p.UniqID() == "" { // the registry panicked
+		g.opening.Add(-1)
+		return
 	}
 	info, listed := g.reg.Remove(&p.Client)
 	if !listed {
@@ -266,13 +307,14 @@ func (h handler) Close(c transport.Conn, cause transport.CloseCause) {
 	}
 	g.stats.closed.Add(1)
 	g.stats.events.Add(1)
-	g.observeClose(closeEvent(p, info), len(g.hooks.admitters))
+	e := closeEvent(p.UniqID(), info, cause)
+	g.observeClose(e, len(g.hooks.admitters))
 	g.log.Debug("client closed", "uniqId", p.UniqID(), "code", cause.Code, "reason", cause.Reason, "remote", cause.Remote)
 	if g.cfg.Inline {
-		g.cfg.Router.Close(g.inline, g, closeEvent(p, info))
+		g.cfg.Router.Close(g.inline, g, e)
 		return
 	}
-	g.push(p, event{closing: &info})
+	_ = g.push(p, event{closing: &e}) // it always has a place
 }
 
 // Written implements transport.Handler.
@@ -289,6 +331,10 @@ func (h handler) Dropped(c transport.Conn, reason transport.DropReason, messages
 		why = hooks.DropSlow
 	case transport.DropFailed:
 		why = hooks.DropFailed
+	case transport.DropSuperseded:
+		why = hooks.DropSuperseded
+	case transport.DropBudget:
+		why = hooks.DropBudget
 	}
 	h.g.drop(uniqIDOf(peerOf(c)), why, messages, bytes)
 }

@@ -12,7 +12,8 @@
 //	}
 //	return gw.Run(ctx)
 //
-// Run returns when ctx ends. A [Gateway] implements [hooks.Bus], so the host's own code, be it a Router or
+// Run returns when ctx has ended and the clients were sent away, see
+// [Gateway.Drain]. A [Gateway] implements [hooks.Bus], so the host's own code, be it a Router or
 // an HTTP handler elsewhere in the program, acts on clients by calling it. Two
 // gateways in one process do not know of each other.
 package gateway
@@ -31,6 +32,7 @@ import (
 	"github.com/sluicegate/sluice/internal/probe"
 	"github.com/sluicegate/sluice/protocol"
 	"github.com/sluicegate/sluice/registry"
+	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/websocket"
 )
 
@@ -49,20 +51,33 @@ type Gateway struct {
 	workers *workers
 	inboxes sync.Pool // of *inbox
 	guests  guestTimers
+	budget  *transport.Budget
+	watch   watch
 	asking  chan struct{} // one token for each Authenticate or Admit that runs
 
 	// deflating counts the clients that negotiated compression: without one,
 	// nothing is compressed.
 	deflating atomic.Int64
 
-	// handlers is the context of Router calls, inline of those on loops.
-	handlers, inline context.Context
-	cancelHandlers   context.CancelFunc
+	// opening counts the clients whose handshake was accepted and who are not
+	// listed yet: a drain waits for them.
+	opening atomic.Int64
+
+	// handlers is the context of Router calls, inline of those on loops, and
+	// deciding of those of Admitters.
+	handlers, inline, deciding     context.Context
+	cancelHandlers, cancelDeciding context.CancelFunc
 
 	started atomic.Bool
+	status  atomic.Int32 // a Status
 	ready   chan struct{}
-	mu      sync.Mutex
-	addrs   []net.Addr
+	stopped chan struct{} // closed when Run is about to return
+
+	drainAsked, drainHurry chan struct{}
+	// askDrain and hurryDrain close them, once.
+	askDrain, hurryDrain func()
+	mu                   sync.Mutex
+	addrs                []net.Addr
 }
 
 // maxAsking bounds the Authenticate and Admit calls that run at the same time;
@@ -80,9 +95,13 @@ func New(cfg Config) (*Gateway, error) {
 		cfg:    cfg,
 		log:    cfg.Logger,
 		reg:    cfg.Registry,
+		budget: transport.NewBudget(int64(cfg.MemoryBudget)),
 		asking: make(chan struct{}, maxAsking),
-		ready:  make(chan struct{}),
+		ready:  make(chan struct{}), stopped: make(chan struct{}),
+		drainAsked: make(chan struct{}), drainHurry: make(chan struct{}),
 	}
+	g.askDrain = sync.OnceFunc(func() { close(g.drainAsked) })
+	g.hurryDrain = sync.OnceFunc(func() { close(g.drainHurry) })
 	if g.hooks, err = sortHooks(cfg.Router, cfg.Hooks); err != nil {
 		return nil, err
 	}
@@ -95,6 +114,7 @@ func New(cfg Config) (*Gateway, error) {
 	g.rates = newRates(cfg.Clock.Now())
 	g.handlers, g.cancelHandlers = context.WithCancel(context.Background())
 	g.inline = hooks.WithoutWaiting(g.handlers)
+	g.deciding, g.cancelDeciding = context.WithCancel(g.handlers)
 	g.inboxes.New = func() any { return new(inbox) }
 	g.workers = newWorkers(cfg.Workers, g.work)
 	return g, nil
@@ -128,18 +148,19 @@ func (g *Gateway) Addrs() []net.Addr {
 	return append([]net.Addr(nil), g.addrs...)
 }
 
-// Run serves until ctx ends, then closes the clients with code 1001 (RFC 6455
-// section 7.4.1), waits for the Router's calls and returns nil. It blocks. It
-// returns an error if a transport cannot start or ends by itself, if a Runner
-// fails, or if calls of the Router have not returned after twice
-// Config.StopTimeout; the Gateway is of no more use then. It may be called
-// once.
+// Run serves until ctx ends or Drain is called, then sends the clients away as
+// Drain says, waits for the Router's calls and returns nil. It blocks. It returns
+// an error if a transport cannot start or ends by itself, if a Runner fails or
+// panics, or if calls of the Router have not returned after twice
+// Config.StopTimeout; the Gateway is of no more use then. It may be called once.
 func (g *Gateway) Run(ctx context.Context) error {
 	if g.started.Swap(true) {
 		return errors.New("gateway: Run was called before; make another gateway with New")
 	}
 	probe.Attach(ctx, g.workers)
-	serving, stopServing := context.WithCancelCause(ctx)
+	defer close(g.stopped)
+	defer g.advance(StatusStopped)
+	serving, stopServing := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stopServing(nil)
 	running, stopRunners := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRunners()
@@ -148,7 +169,12 @@ func (g *Gateway) Run(ctx context.Context) error {
 	var transports, runners sync.WaitGroup
 	stopRates := every(g.cfg.Clock, rateTick, func() { g.rates.tick(g.cfg.Clock.Now(), g.metricCounts()) })
 	defer stopRates()
+	defer g.watchHandlers()()
 	opts := g.cfg.transportOptions()
+	opts.Budget = g.budget
+	if len(g.hooks.gaps) > 0 {
+		opts.Gap = g.gap
+	}
 	for _, t := range g.cfg.Transports {
 		o := opts
 		o.Ready = g.transportReady
@@ -166,13 +192,23 @@ func (g *Gateway) Run(ctx context.Context) error {
 	case <-g.ready:
 		for _, r := range g.hooks.runners {
 			runners.Go(func() {
-				if err := r.Run(running, g); err != nil {
+				if err := g.runHook(running, r); err != nil {
 					stopServing(fmt.Errorf("gateway: hook %T: %w", r, err))
 				}
 			})
 		}
 	case <-serving.Done():
+	case <-ctx.Done():
+	case <-g.drainAsked:
 	}
+	select {
+	case <-serving.Done():
+	case <-ctx.Done():
+		g.drain(serving.Done())
+	case <-g.drainAsked:
+		g.drain(serving.Done())
+	}
+	stopServing(errDrained)
 
 	// Business code outlives the clients, so that it hears of each one's end.
 	transports.Wait()
@@ -181,11 +217,14 @@ func (g *Gateway) Run(ctx context.Context) error {
 	stopRunners()
 	runners.Wait()
 
-	if cause := context.Cause(serving); ctx.Err() == nil && cause != nil {
+	if cause := context.Cause(serving); !errors.Is(cause, errDrained) {
 		return cause
 	}
 	return late
 }
+
+// errDrained ends the transports as it should be.
+var errDrained = errors.New("gateway: drained")
 
 // stopHandlers waits for the Router's calls, first patiently, then with their
 // contexts cancelled.
@@ -206,6 +245,7 @@ func (g *Gateway) transportReady(addr net.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.addrs = append(g.addrs, addr); len(g.addrs) == len(g.cfg.Transports) {
+		g.advance(StatusServing)
 		close(g.ready)
 	}
 }

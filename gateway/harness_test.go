@@ -208,7 +208,7 @@ func (c *client) expectClose(code int, reason string) (before []string) {
 			continue
 		}
 		ce := (*ws.CloseError)(nil)
-		if !errors.As(err, &ce) || ce.Code != code || ce.Text != reason {
+		if !errors.As(err, &ce) || ce.Code != code || ce.Text != reason && !strings.HasPrefix(ce.Text, reason+"; retry-after=") {
 			c.t.Fatalf("client %s ended with %v, want close %d %q", c.id, err, code, reason)
 		}
 		return before

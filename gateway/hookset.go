@@ -13,6 +13,7 @@ type hookSet struct {
 	admitters      []hooks.Admitter
 	shapers        []hooks.HandshakeShaper
 	drops          []hooks.DropObserver
+	gaps           []hooks.GapTeller
 	closes         []closeObserver
 	runners        []hooks.Runner
 	forwarders     []hooks.Forwarder
@@ -34,7 +35,7 @@ func sortHooks(router hooks.Router, all []any) (s hookSet, err error) {
 		}
 		if !s.add(h) {
 			return s, fmt.Errorf("gateway: Config.Hooks[%d] is a %T, which implements none of hooks.Authenticator, Admitter, "+
-				"HandshakeShaper, DropObserver, CloseObserver, Runner, Forwarder and NodeNamer; "+
+				"HandshakeShaper, DropObserver, GapTeller, CloseObserver, Runner, Forwarder and NodeNamer; "+
 				"is a method missing, or on the pointer type?", i, h)
 		}
 	}
@@ -53,6 +54,7 @@ func (s *hookSet) add(h any) bool {
 	found = take(&s.admitters, h) || found
 	found = take(&s.shapers, h) || found
 	found = take(&s.drops, h) || found
+	found = take(&s.gaps, h) || found
 	if o, ok := h.(hooks.CloseObserver); ok {
 		found = true
 		at := -1

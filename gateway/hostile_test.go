@@ -267,7 +267,7 @@ func TestFloodWhileHandlerBlocks(t *testing.T) {
 				c.expect("echo")
 			}
 		}
-		flood.expectClose(1008, "inbox full")
+		flood.expectClose(1013, "inbox full")
 		_ = flood.Close()
 		flooding.Wait()
 		close(release)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"runtime"
 	"strings"
@@ -33,6 +34,10 @@ func TestNewRefuses(t *testing.T) {
 		{gateway.Config{Transports: some, Compression: 10}, "Compression is 10"},
 		{gateway.Config{Transports: some, Path: "ws"}, "must begin with a slash"},
 		{gateway.Config{Transports: some, WriteLimit: -1}, "WriteLimit is -1"},
+		{gateway.Config{Transports: some, TrustedProxies: []netip.Prefix{{}}}, "TrustedProxies[0] is no network"},
+		{gateway.Config{Transports: some, ProxyProtocol: []netip.Prefix{
+			netip.MustParsePrefix("10.0.0.0/8"), netip.PrefixFrom(netip.MustParseAddr("10.0.0.1"), 33),
+		}}, "ProxyProtocol[1] is no network"},
 		{gateway.Config{Transports: some, Hooks: []any{struct{}{}}}, "Hooks[0] is a struct {}"},
 	} {
 		if _, err := gateway.New(tc.cfg); err == nil || !strings.Contains(err.Error(), tc.says) {
@@ -118,7 +123,7 @@ func TestStopCancelsHandlers(t *testing.T) {
 		})
 		must(t, g.stop())
 		closed.Wait()
-		c.expectClose(1001, "going away")
+		c.expectClose(1012, "restart")
 	})
 }
 

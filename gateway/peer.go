@@ -10,7 +10,6 @@ import (
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/registry"
 	"github.com/sluicegate/sluice/transport"
-	"github.com/sluicegate/sluice/transport/websocket"
 )
 
 // A peer is one client: what the registry knows of it, and the events that
@@ -28,15 +27,19 @@ type peer struct {
 	// pending is set while Admitters decide about the client; only its loop
 	// looks. The inbox is the loop's then, too.
 	pending bool
+	// gaps is which GapTeller the client has asked for, counted from 1.
+	gaps uint8
 }
 
 // origin is what is known of a client before it is open.
 type origin struct {
 	addr     netip.Addr
+	value    any // the connection's, with the peer in it
 	identity hooks.Identity
 	event    hooks.OpenEvent
 	cancel   func() // ends the Admitters' context
-	gone     bool   // the client left while they decided
+	gone     bool   // the client left while they decided, and why
+	cause    transport.CloseCause
 }
 
 // inbox is a peer's events in order.
@@ -45,13 +48,14 @@ type inbox struct {
 	events []event
 	head   int
 	bytes  int
+	taken  int // of the memory budget
 }
 
 // event is one call of the Router. The Open event has open set, the Close
 // event closing, and a message neither.
 type event struct {
 	open    *hooks.OpenEvent
-	closing *registry.Info
+	closing *hooks.CloseEvent
 	data    []byte
 }
 
@@ -66,9 +70,9 @@ const (
 	inboxKept = 64
 )
 
-// push queues e for p's next turn on a worker. It returns false if the inbox
-// is full; events that are not messages always have a place.
-func (g *Gateway) push(p *peer, e event) bool {
+// push queues e for p's next turn on a worker. If there is no room for it, it
+// returns why; events that are not messages always have a place.
+func (g *Gateway) push(p *peer, e event) (full *hooks.Disconnect) {
 	message := e.open == nil && e.closing == nil
 	p.mu.Lock()
 	box := p.inbox
@@ -77,30 +81,45 @@ func (g *Gateway) push(p *peer, e event) bool {
 		box = g.inboxes.Get().(*inbox)
 		p.inbox = box
 	}
-	if message && !box.charge(len(e.data), g.cfg.InboxLimit) {
-		p.mu.Unlock()
-		return false
+	if message {
+		if full = g.charge(box, len(e.data)); full != nil {
+			p.mu.Unlock()
+			return full
+		}
 	}
 	box.events = append(box.events, e)
 	p.mu.Unlock()
 	if fresh {
 		g.workers.submit(p)
 	}
-	return true
+	return nil
 }
 
-// charge makes room for a message of size bytes, if the limit leaves any.
-func (b *inbox) charge(size, limit int) bool {
+// charge makes room in b for a message of size bytes, if the limits leave any, or
+// returns why not.
+func (g *Gateway) charge(b *inbox, size int) *hooks.Disconnect {
 	size += eventOverhead
-	if b.bytes > 0 && b.bytes+size > limit {
-		return false
+	if b.bytes > 0 && b.bytes+size > g.cfg.InboxLimit {
+		return inboxFull()
 	}
+	was := b.taken
 	b.bytes += size
-	return true
+	b.taken = g.budget.Account(was, b.bytes)
+	if b.taken > was && g.budget.Over() && g.budget.Excess(b.taken) {
+		g.uncharge(b, size)
+		return overBudget()
+	}
+	return nil
+}
+
+// uncharge gives back what a message of size bytes took, its overhead included.
+func (g *Gateway) uncharge(b *inbox, size int) {
+	b.bytes -= size
+	b.taken = g.budget.Account(b.taken, b.bytes)
 }
 
 // work runs some of p's events. It returns true if more wait.
-func (g *Gateway) work(p *peer) (again bool) {
+func (g *Gateway) work(s *shift, p *peer) (again bool) {
 	for range turn {
 		p.mu.Lock()
 		box := p.inbox
@@ -122,10 +141,12 @@ func (g *Gateway) work(p *peer) (again bool) {
 			box.events, box.head = box.events[:n], 0
 		}
 		if e.open == nil && e.closing == nil {
-			box.bytes -= len(e.data) + eventOverhead
+			g.uncharge(box, len(e.data)+eventOverhead)
 		}
 		p.mu.Unlock()
+		s.begin(p)
 		g.handle(p, e)
+		s.end()
 	}
 	return true
 }
@@ -136,7 +157,7 @@ func (g *Gateway) handle(p *peer, e event) {
 		if r := recover(); r != nil {
 			g.log.Error("handler panicked", "uniqId", p.UniqID(), "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 			if e.closing == nil {
-				g.closePeer(p, websocket.CloseInternalError, "internal error")
+				g.closePeer(p, internalError())
 			}
 		}
 	}()
@@ -145,7 +166,7 @@ func (g *Gateway) handle(p *peer, e event) {
 	case e.open != nil:
 		router.Open(ctx, g, *e.open)
 	case e.closing != nil:
-		router.Close(ctx, g, closeEvent(p, *e.closing))
+		router.Close(ctx, g, *e.closing)
 	default:
 		router.Message(ctx, g, messageEvent(g, p, e.data))
 	}
@@ -156,18 +177,52 @@ func messageEvent(g *Gateway, p *peer, data []byte) hooks.MessageEvent {
 	return hooks.MessageEvent{UniqID: p.UniqID(), CustomerID: i.CustomerID, Session: i.Session, Topics: i.Topics, Data: data}
 }
 
-func closeEvent(p *peer, i registry.Info) hooks.CloseEvent {
-	return hooks.CloseEvent{UniqID: p.UniqID(), CustomerID: i.CustomerID, Session: i.Session, Topics: i.Topics}
+func closeEvent(uniqID string, i registry.Info, why transport.CloseCause) hooks.CloseEvent {
+	return hooks.CloseEvent{
+		UniqID: uniqID, CustomerID: i.CustomerID, Session: i.Session, Topics: i.Topics,
+		Code: why.Code, Reason: why.Reason, Remote: why.Remote,
+	}
 }
 
 // closePeer closes p from outside its loop. What the client still sends is not
 // handled. It fails only when the loop has ended, and the client with it.
-func (g *Gateway) closePeer(p *peer, code int, reason string) {
+func (g *Gateway) closePeer(p *peer, why *hooks.Disconnect) {
 	if p.offline.Swap(true) {
 		return
 	}
-	k := &kick{g: g, clients: []*registry.Client{&p.Client}, code: code, reason: reason}
+	k := &kick{g: g, clients: []*registry.Client{&p.Client}, why: why}
 	_ = p.Conn().Loop().PostAlways(k)
 }
 
-func peerOf(c transport.Conn) *peer { return c.Value().(*peer) }
+// A forwardedPeer is a client whose address is not its connection's. The others,
+// which are most where clients are many, have nothing to keep it in.
+type forwardedPeer struct {
+	peer
+	addr netip.Addr
+}
+
+// newValue returns what a connection's Value will be: a peer, in one or the other
+// form.
+func newValue(client, socket netip.Addr) any {
+	if client == socket {
+		return new(peer)
+	}
+	return &forwardedPeer{addr: client}
+}
+
+func peerIn(value any) *peer {
+	if f, ok := value.(*forwardedPeer); ok {
+		return &f.peer
+	}
+	return value.(*peer)
+}
+
+func peerOf(c transport.Conn) *peer { return peerIn(c.Value()) }
+
+// clientAddrOf returns the address that the client of c was opened with.
+func clientAddrOf(c transport.Conn) netip.Addr {
+	if f, ok := c.Value().(*forwardedPeer); ok {
+		return f.addr
+	}
+	return addrOf(c.RemoteAddr())
+}

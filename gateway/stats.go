@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"fmt"
-	"runtime/debug"
 	"sync/atomic"
 
 	"github.com/sluicegate/sluice/hooks"
@@ -15,6 +13,8 @@ import (
 type Stats struct {
 	// Clients is how many clients are open now.
 	Clients int
+	// Held is how many bytes of Config.MemoryBudget are in use now.
+	Held int64
 	// Opened and Closed count clients.
 	Opened, Closed int64
 	// Heartbeats counts heartbeat messages, pings and pongs.
@@ -27,6 +27,10 @@ type Stats struct {
 	// MessagesOut and BytesOut count messages that clients' sockets have
 	// taken, and their bytes with frame headers.
 	MessagesOut, BytesOut int64
+	// Stuck is how many calls of the Router, of Authenticators and of Admitters
+	// have been under way for longer than Config.StuckAfter, and how many event
+	// loops are held up for so long. Each is logged.
+	Stuck int64
 	// OpensLimited counts handshakes that the Limiter refused.
 	OpensLimited int64
 	// FailedSends counts events that hooks.Forwarders could not hand over.
@@ -43,13 +47,14 @@ type DropCount struct {
 	Messages, Bytes int64
 }
 
-const reasonCount = 10
+const reasonCount = 12
 
 // reasons fixes the order of the drop counters.
 func reasons() [reasonCount]hooks.DropReason {
 	return [...]hooks.DropReason{
 		hooks.DropClosed, hooks.DropSlow, hooks.DropFailed, hooks.DropUnknown, hooks.DropOverload,
 		hooks.DropStopped, hooks.DropLimited, hooks.DropClientLimited, hooks.DropBacklog, hooks.DropMalformed,
+		hooks.DropSuperseded, hooks.DropBudget,
 	}
 }
 
@@ -68,7 +73,7 @@ func (c *counters) forwarded(bytes int) {
 func (g *Gateway) Stats() Stats {
 	c := &g.stats
 	s := Stats{
-		Clients: g.reg.Len(), Opened: c.opened.Load(), Closed: c.closed.Load(), Heartbeats: c.heartbeats.Load(),
+		Clients: g.reg.Len(), Held: g.budget.Used(), Stuck: g.watch.stuck.Load(), Opened: c.opened.Load(), Closed: c.closed.Load(), Heartbeats: c.heartbeats.Load(),
 		MessagesIn: c.messagesIn.Load(), BytesIn: c.bytesIn.Load(), Events: c.events.Load(), EventBytes: c.eventBytes.Load(),
 		MessagesOut: c.messagesOut.Load(), BytesOut: c.bytesOut.Load(), OpensLimited: c.opensLimited.Load(),
 		FailedSends: g.failedSends(),
@@ -82,7 +87,7 @@ func (g *Gateway) Stats() Stats {
 
 func (g *Gateway) failedSends() (n int64) {
 	for _, f := range g.hooks.forwarders {
-		n += f.FailedSends()
+		n += g.failedSendsOf(f)
 	}
 	return n
 }
@@ -102,11 +107,7 @@ func (g *Gateway) drop(uniqID string, reason hooks.DropReason, messages, bytes i
 
 // tell keeps an observer's panic away from whoever delivers.
 func (g *Gateway) tell(e hooks.DropEvent) {
-	defer func() {
-		if r := recover(); r != nil {
-			g.log.Error("drop observer panicked", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-		}
-	}()
+	defer g.rescue("drop observer", nil)
 	for _, o := range g.hooks.drops {
 		o.Dropped(e)
 	}

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"context"
+	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
@@ -10,7 +12,7 @@ import (
 // workers runs peers' events on a bounded number of goroutines. They come when
 // there is work and go when there is none, but for a few.
 type workers struct {
-	work func(*peer) (again bool)
+	work func(*shift, *peer) (again bool)
 	max  int
 	keep int
 
@@ -21,7 +23,8 @@ type workers struct {
 	crew    int // workers, at most max
 	running int // workers and those aside
 	idle    int
-	excused int // of those aside, see excuse
+	excused int                 // of those aside, see excuse
+	shifts  map[*shift]struct{} // of all that are running
 	stopped bool
 	done    chan struct{} // closed when stopped and no worker is left
 
@@ -29,8 +32,11 @@ type workers struct {
 	given  uint64    // how much work there has been
 }
 
-func newWorkers(limit int, work func(*peer) bool) *workers {
-	w := &workers{work: work, max: limit, keep: 2 * runtime.GOMAXPROCS(0), done: make(chan struct{})}
+func newWorkers(limit int, work func(*shift, *peer) bool) *workers {
+	w := &workers{
+		work: work, max: limit, keep: 2 * runtime.GOMAXPROCS(0),
+		shifts: make(map[*shift]struct{}), done: make(chan struct{}),
+	}
 	w.wake.L, w.rested.L = &w.mu, &w.mu
 	return w
 }
@@ -65,15 +71,28 @@ func (w *workers) goAside(f func()) {
 	w.given++
 	w.running++
 	go func() {
+		s := newShift()
+		s.begin(nil)
+		w.mu.Lock()
+		w.shifts[s] = struct{}{}
+		w.mu.Unlock()
 		f()
 		w.mu.Lock()
-		w.exit()
+		w.exit(s)
 		w.mu.Unlock()
 	}()
 }
 
+// onShift returns the shifts of all that run.
+func (w *workers) onShift() []*shift {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Collect(maps.Keys(w.shifts))
+}
+
 // exit must be called with the lock held.
-func (w *workers) exit() {
+func (w *workers) exit(s *shift) {
+	delete(w.shifts, s)
 	if w.running--; w.running == 0 && w.stopped {
 		close(w.done)
 	}
@@ -81,7 +100,9 @@ func (w *workers) exit() {
 }
 
 func (w *workers) run() {
+	s := newShift()
 	w.mu.Lock()
+	w.shifts[s] = struct{}{}
 	for {
 		if w.head < len(w.ready) {
 			p := w.ready[w.head]
@@ -94,7 +115,7 @@ func (w *workers) run() {
 				w.ready, w.head = w.ready[:n], 0
 			}
 			w.mu.Unlock()
-			again := w.work(p)
+			again := w.work(s, p)
 			w.mu.Lock()
 			if again {
 				w.ready = append(w.ready, p)
@@ -110,7 +131,7 @@ func (w *workers) run() {
 		w.wake.Wait()
 	}
 	w.crew--
-	w.exit()
+	w.exit(s)
 	w.mu.Unlock()
 }
 

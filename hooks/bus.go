@@ -7,8 +7,8 @@ import (
 )
 
 // A Bus carries out commands on clients. It has one method for each command
-// of the gateway's protocol, with the same meaning whether the business code
-// is linked into the gateway or speaks to it over TCP.
+// of the gateway's protocol, and PublishLatest, with the same meaning whether the
+// business code is linked into the gateway or speaks to it over TCP.
 //
 // Its methods may be called on any goroutine, in handlers too. Commands that
 // one caller issues one after the other reach a client in that order, and a
@@ -22,7 +22,7 @@ import (
 // nothing may wait, and with another the loop would wait for itself.
 //
 // A command returns an error if it was not, or not wholly, taken:
-// [ErrOverloaded], [ErrStopped], the error of ctx, or one that says what is
+// [ErrOverloaded], [ErrTooMany], [ErrStopped], the error of ctx, or one that says what is
 // wrong with the arguments. Several may be joined, so test for them with
 // [errors.Is]. Over TCP a command is taken once it is queued to be sent; what
 // goes wrong with it later, the gateway logs and counts. That a client, customer
@@ -63,6 +63,12 @@ type Bus interface {
 	DeleteTopics(ctx context.Context, topics []string, data []byte) error
 	// Publish sends data to the subscribers of topics.
 	Publish(ctx context.Context, topics []string, data []byte) error
+	// PublishLatest is Publish for data of which only the latest matters, as a
+	// price. key says what they are about, within each topic: for a client that
+	// reads too slowly to get them all, they take the place of what waits with
+	// the same key, on a gateway whose Config.Slow is transport.SlowLatest.
+	// Elsewhere, and over TCP, whose protocol has no keys, it is Publish.
+	PublishLatest(ctx context.Context, topics []string, key string, data []byte) error
 	// PublishBulk publishes data[i] to topics[i], or all data to the only
 	// topic, as SingleCastBulk does.
 	PublishBulk(ctx context.Context, topics []string, data [][]byte) error
@@ -85,8 +91,8 @@ type Bus interface {
 	// ForceOfflineGuest does so, after delay, to those of the named clients
 	// that then have neither a session nor a customer id, reason
 	// forceOfflineGuest. It does not wait for the delay, of which 0 or less
-	// is none. A gateway lets 65,536 clients wait at most; a command beyond
-	// that is ErrOverloaded, and nothing of it is done.
+	// is none. A gateway lets 65,536 clients wait at most, and 16 MiB of data; a
+	// command beyond that is ErrOverloaded, and nothing of it is done.
 	ForceOfflineGuest(ctx context.Context, uniqIDs []string, delay time.Duration, data []byte) error
 
 	// CheckOnline returns those of the named clients that are online.
@@ -191,6 +197,10 @@ var (
 	// gateway.Config. From protocol/business it says that a gateway does not
 	// take commands fast enough.
 	ErrOverloaded = errors.New("sluice: an event loop is overloaded; the message was dropped for some clients")
+	// ErrTooMany says that a client would hold more than the gateway allows,
+	// see MaxTopics, MaxName and MaxSession in gateway.Config, and that nothing
+	// was changed or sent.
+	ErrTooMany = errors.New("sluice: the client would have too many topics, or a session or a name that is too long; nothing was changed")
 	// ErrBulkMismatch says that the lists of a bulk command do not pair up,
 	// and that nothing was sent.
 	ErrBulkMismatch = errors.New("sluice: a bulk command needs as many data as ids, or one id")

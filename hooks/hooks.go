@@ -22,8 +22,8 @@
 // Smaller interfaces let a host take part elsewhere: a [Limiter] refuses what
 // is too much, an [Authenticator] decides who may come in, an [Admitter] who
 // may stay, a [HandshakeShaper] adds response headers, a [DropObserver] sees
-// what did not arrive, a [CloseObserver] who has left, a [Runner] lives as long
-// as the gateway. A gateway looks once, when it is made, which of them a value
+// what did not arrive and a [GapTeller] words it, a [CloseObserver] sees who has
+// left, a [Runner] lives as long as the gateway. A gateway looks once, when it is made, which of them a value
 // implements; the Router is looked at too. Where several implement the same one,
 // they are called in turn, the Router first, then in the order of
 // gateway.Config.Hooks; only Runners run side by side.
@@ -35,9 +35,9 @@ package hooks
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/netip"
+	"strconv"
 
 	"github.com/sluicegate/sluice/protocol"
 )
@@ -53,8 +53,8 @@ type Authenticator interface {
 	// is answered with 503.
 	//
 	// ctx has the values of r's context: what the host's HTTP middleware has
-	// put there, if the transport is mounted in an HTTP server. r has no body
-	// and must not be changed. The Identity's Topics are copied.
+	// put there, if the transport is mounted in an HTTP server; and ClientAddr
+	// finds the client's address in it. r has no body and must not be changed. The Identity's Topics are copied.
 	//
 	// A *Refusal, which may be wrapped, is answered as it says, any other
 	// error with 403, its text logged and not sent, and a panic with 500.
@@ -78,7 +78,7 @@ type Identity struct {
 // ends it, and all Data so far are sent.
 type Admitter interface {
 	// Admit is called on a goroutine of its own and may block until ctx
-	// ends, which it does when the client is gone or the gateway stops. At
+	// ends, which it does when the client is gone or the gateway drains. At
 	// most 1,024 calls of Authenticators and Admitters run at a time; a
 	// client beyond that is closed with code 1013.
 	//
@@ -100,22 +100,6 @@ type Admission struct {
 	// Data, if any, is sent to the client: before anything else if it stays,
 	// and before the close frame if not.
 	Data []byte
-}
-
-// A Disconnect is an error that closes a client.
-type Disconnect struct {
-	// Code is the close code, RFC 6455 section 7.4; 4000 to 4999 are for
-	// hosts to give a meaning. One that may not be sent, like 0, is left out
-	// together with the reason.
-	Code int
-	// Reason is sent with it, at most 123 bytes of UTF-8; what is longer is
-	// cut.
-	Reason string
-}
-
-// Error implements error.
-func (d *Disconnect) Error() string {
-	return fmt.Sprintf("hooks: client disconnected: %d %s", d.Code, d.Reason)
 }
 
 // A CloseObserver is told of each client that is gone, like the Router's Close.
@@ -149,6 +133,39 @@ type DropObserver interface {
 	Dropped(e DropEvent)
 }
 
+// A GapTeller words what a client is told that has missed messages, as it reads
+// more slowly than it is sent to and the gateway drops what has no room, see Slow
+// in gateway.Config. A client whose connection is closed instead need not be told.
+// Of several, the first that a client has asked for is its own. [TellGaps] makes
+// one.
+type GapTeller interface {
+	// WantsGaps reports whether a client has asked to be told, in whatever way
+	// the host has agreed with it. It is called once, where its handshake is,
+	// and must not block or change r.
+	WantsGaps(r *http.Request) bool
+	// Gap returns what the client is sent in the place of so many messages;
+	// nothing if it is empty. It is called on the client's loop, when the client
+	// has read up to there, and must not block. The gateway keeps what it
+	// returns until it is sent. It counts as no message in the gateway's Stats.
+	// A panic closes the client.
+	Gap(uniqID string, messages int64) []byte
+}
+
+// TellGaps returns a [GapTeller] for clients that connect with a query parameter
+// of this name, with or without a value, as in "/ws?gaps". They are sent
+// {"gap":12} where 12 messages are missing.
+func TellGaps(parameter string) GapTeller { return gapTeller(parameter) }
+
+type gapTeller string
+
+// WantsGaps implements [GapTeller].
+func (g gapTeller) WantsGaps(r *http.Request) bool { return r.URL.Query().Has(string(g)) }
+
+// Gap implements [GapTeller].
+func (gapTeller) Gap(_ string, messages int64) []byte {
+	return append(strconv.AppendInt([]byte(`{"gap":`), messages, 10), '}')
+}
+
 // DropEvent tells of messages that were not delivered.
 type DropEvent struct {
 	// UniqID names the client, or is empty if there was none to name.
@@ -158,7 +175,7 @@ type DropEvent struct {
 	// Messages and Bytes are how much. The bytes of messages to a client
 	// include frame headers; those of messages from one do not. The reasons
 	// limited, clientLimited and backlog are about messages from a client,
-	// closed is about either.
+	// closed and budget are about either.
 	Messages, Bytes int64
 }
 
@@ -170,7 +187,8 @@ const (
 	// DropClosed: the client was closing when the message came up for it, or
 	// when a message came from it.
 	DropClosed DropReason = "closed"
-	// DropSlow: the client reads too slowly and passed its write limit.
+	// DropSlow: the client reads too slowly and passed its write limit, or has
+	// read nothing for too long.
 	DropSlow DropReason = "slow"
 	// DropFailed: the connection ended before its socket took the message.
 	DropFailed DropReason = "failed"
@@ -190,6 +208,12 @@ const (
 	DropClientLimited DropReason = "clientLimited"
 	// DropBacklog: a client sent more than its handler could keep up with.
 	DropBacklog DropReason = "backlog"
+	// DropSuperseded: the client reads too slowly, and a later message with the
+	// same key took its place.
+	DropSuperseded DropReason = "superseded"
+	// DropBudget: all clients together held more than the gateway's memory
+	// budget, and this one was closed.
+	DropBudget DropReason = "budget"
 	// DropMalformed: a bulk command whose lists do not pair up.
 	DropMalformed DropReason = "malformed"
 )
@@ -201,7 +225,7 @@ type Runner interface {
 	// has stopped: the clients are gone, and the Router's calls have returned
 	// or were given up. Run must return soon after; the gateway waits for
 	// it. An error that comes earlier stops the gateway, nil does not. A
-	// panic is not recovered.
+	// panic is an error.
 	Run(ctx context.Context, bus Bus) error
 }
 
@@ -212,16 +236,21 @@ type Limiter interface {
 	// Open is asked before a handshake from ip goes on, and before an
 	// Authenticator is. nil admits the client; a *Refusal, which may be
 	// wrapped, is answered as it says, any other error with 429. ip is the
-	// connection's peer, which may be a proxy, and is the zero Addr if the
-	// peer has none. An IPv4 address is never in its IPv6 form.
+	// client's address as the gateway knows it, see OpenEvent.RemoteAddr, and
+	// is the zero Addr if it has none. An IPv4 address is never in its IPv6
+	// form.
 	Open(ip netip.Addr) error
 	// Message is asked before a message of size bytes, after inflating, goes
 	// to the Router; heartbeats are not asked about. An error drops the
 	// message, which is counted: as the client's own fault if it is
-	// ErrClientLimited. The client is not told.
+	// ErrClientLimited. The client is not told, unless the error is a
+	// *Disconnect as well, which may be wrapped or joined with another: that
+	// closes the client as it says, and what it has sent behind the message
+	// is not looked at (RFC 6455 section 1.4).
 	Message(uniqID string, size int) error
 	// Close is told that a client which Open admitted is gone. uniqID is
-	// empty if the client never got so far as to be open.
+	// empty if the client never got so far as to be open. ip is what Open
+	// was given.
 	Close(uniqID string, ip netip.Addr)
 }
 

@@ -31,7 +31,7 @@ const (
 	MetricFailedSends MetricItem = 10
 	// MetricFailedWrites counts messages that a client's socket did not
 	// take: it was closing, too slow, or failed. Messages from a client that
-	// was closing are among them.
+	// was closing, or closed for the memory budget's sake, are among them.
 	MetricFailedWrites MetricItem = 11
 	// MetricFailedWriteBytes counts their bytes, with frame headers.
 	MetricFailedWriteBytes MetricItem = 12

@@ -40,13 +40,17 @@ type OpenEvent struct {
 	// RawQuery is the query of the request's URL, without the question
 	// mark.
 	RawQuery string
-	// XForwardedFor is the request's header X-Forwarded-For, as the client
-	// or a proxy before it wrote it: not to be trusted by itself.
+	// XForwardedFor is the request's header X-Forwarded-For. If the gateway
+	// has TrustedProxies it is what one of them sent, all lines of it, and
+	// empty if the request came from elsewhere. If not, it is what the
+	// client or a proxy before it wrote: not to be trusted by itself.
 	XForwardedFor string
 	// XRealIP is the header X-Real-Ip, likewise.
 	XRealIP string
-	// RemoteAddr is the IP address of the connection's peer, which may be a
-	// proxy, without a port. It is "invalid IP" if the peer has none.
+	// RemoteAddr is the client's IP address, without a port: that of the
+	// connection's peer, or what a proxy says that the gateway was told to
+	// trust, see TrustedProxies and ProxyProtocol of gateway.Config. It is
+	// "invalid IP" if the peer has none.
 	RemoteAddr string
 }
 
@@ -82,6 +86,16 @@ type CloseEvent struct {
 	// Topics are those that it subscribed to. The slice is shared: it may be
 	// kept and must not be changed.
 	Topics []string
+	// Code is that of the close frame that began the end, 1005 if that had none,
+	// or 1006 if there was no such frame (RFC 6455 section 7.4.1). It is 0 in
+	// another process than the gateway's, like the next two: the protocol does
+	// not carry them.
+	Code int
+	// Reason is that frame's reason. If the client has sent it, it may say
+	// anything.
+	Reason string
+	// Remote says that the client ended the connection, or lost it.
+	Remote bool
 }
 
 // noWait marks the context of a call on an event loop.

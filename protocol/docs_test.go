@@ -1,6 +1,9 @@
 package protocol_test
 
 import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"os"
@@ -32,6 +35,19 @@ func TestDocumentedBytes(t *testing.T) {
 		}
 		return b
 	}
+	raw := func(body ...[]byte) []byte {
+		b, err := protocol.AppendRawPacket(nil, 0, bytes.Join(body, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	p, g := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)
+	proof := func(text string) []byte { // as the document has it
+		h := hmac.New(sha256.New, []byte("0123456789abcdef"))
+		h.Write(append(append([]byte(text), p...), g...))
+		return h.Sum(nil)
+	}
 	const id = "7f00000117ae6592008000000001"
 	want := map[string][]byte{
 		"Register events=7": packet(protocol.Cmd_Register, &protocol.RegisterReq{Events: 7}),
@@ -42,6 +58,9 @@ func TestDocumentedBytes(t *testing.T) {
 		"UniqIdCount":       packet(protocol.Cmd_UniqIdCount, nil),
 		"UniqIdCount reply": packet(protocol.Cmd_UniqIdCount, &protocol.UniqIdCountResp{Count: 300}),
 		"heartbeat":         protocol.AppendHeartbeat(nil, nil),
+		"hello":             raw([]byte{1}, p),
+		"answer":            raw(g, proof("sluice/1 gateway task")),
+		"proof":             raw(proof("sluice/1 process task")),
 	}
 	for _, block := range regexp.MustCompile("(?s)```hex ([^\n]+)\n(.*?)```").FindAllStringSubmatch(document(t), -1) {
 		got, err := hex.DecodeString(strings.Join(strings.Fields(block[2]), ""))

@@ -460,11 +460,12 @@ type ConnOpen struct {
 	UniqId string `protobuf:"bytes,1,opt,name=uniqId,proto3" json:"uniqId,omitempty"`
 	// The query string of the request URI as the client sent it: undecoded, without the question mark.
 	RawQuery string `protobuf:"bytes,2,opt,name=rawQuery,proto3" json:"rawQuery,omitempty"`
-	// The X-Forwarded-For header. Anybody can send one: trust it only behind a proxy that sets it.
+	// The X-Forwarded-For header. A gateway that is told which proxies to trust leaves it empty unless it came from one of
+	// them. From other gateways, trust it only behind a proxy that sets it: anybody can send one.
 	XForwardedFor string `protobuf:"bytes,3,opt,name=xForwardedFor,proto3" json:"xForwardedFor,omitempty"`
-	// The X-Real-IP header, with the same warning.
+	// The X-Real-IP header, likewise.
 	XRealIp string `protobuf:"bytes,4,opt,name=xRealIp,proto3" json:"xRealIp,omitempty"`
-	// The IP address at the other end of the TCP connection, without a port.
+	// The client's IP address, without a port: that at the other end of the TCP connection, or what a trusted proxy says.
 	RemoteAddr    string `protobuf:"bytes,5,opt,name=remoteAddr,proto3" json:"remoteAddr,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

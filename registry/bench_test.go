@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"math"
 	"runtime"
 	"testing"
 )
@@ -45,7 +46,7 @@ func BenchmarkSubscribe(b *testing.B) {
 			var as []Audience
 			b.ReportAllocs()
 			for b.Loop() {
-				m.Subscribe("id", topics)
+				m.Subscribe("id", topics, math.MaxInt)
 				if held {
 					as = m.Subscribers(as[:0], "topic")
 				}
@@ -135,7 +136,7 @@ func BenchmarkMemoryOfOwnTopic(b *testing.B) {
 		cs := addMany(b, m, newLoops(loops), clients)
 		before := heap()
 		for i, c := range cs {
-			m.Subscribe(c.UniqID(), topics[i:i+1])
+			m.Subscribe(c.UniqID(), topics[i:i+1], math.MaxInt)
 		}
 		each = float64(heap()-before) / clients
 		runtime.KeepAlive(m)

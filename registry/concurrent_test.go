@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"strconv"
@@ -120,7 +121,7 @@ func changeConcurrently(t *testing.T, m *Memory, loops []*testLoop, worker, roun
 			return
 		}
 		m.Unsubscribe(id, topics[:1+i%2])
-		m.Subscribe(id, []string{own, topics[0]})
+		m.Subscribe(id, []string{own, topics[0]}, math.MaxInt)
 		mine := m.Subscribers(nil, own)
 		if len(mine) != 1 || !slices.Equal(mine[0].Clients(), []*Client{c}) {
 			t.Errorf("%q has subscribed and finds %v", id, mine)

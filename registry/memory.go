@@ -188,12 +188,15 @@ func (m *Memory) Subscribers(dst []Audience, name string) []Audience {
 }
 
 // Change implements [Registry].
-func (m *Memory) Change(uniqID string, ch Change) (*Client, bool) {
+func (m *Memory) Change(uniqID string, ch Change) (*Client, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c, ok := m.clients[uniqID]
 	if !ok {
-		return nil, false
+		return nil, ErrNotListed
+	}
+	if ch.Topics != nil && ch.MaxTopics > 0 && distinct(*ch.Topics, ch.MaxTopics) > ch.MaxTopics {
+		return nil, ErrTooManyTopics
 	}
 	c.info.Store(nil)
 	if ch.CustomerID != nil {
@@ -205,7 +208,22 @@ func (m *Memory) Change(uniqID string, ch Change) (*Client, bool) {
 	if ch.Topics != nil {
 		m.replaceTopics(c, *ch.Topics)
 	}
-	return c, true
+	return c, nil
+}
+
+// distinct is how many different topics there are, the empty one aside. It need
+// not be known exactly while it is within enough.
+func distinct(topics []string, enough int) int {
+	if len(topics) <= enough {
+		return len(topics)
+	}
+	seen := make(map[string]struct{}, enough)
+	for _, t := range topics {
+		if t != "" {
+			seen[t] = struct{}{}
+		}
+	}
+	return len(seen)
 }
 
 // replaceTopics keeps the subscriptions that stay: a publish that comes
@@ -224,23 +242,39 @@ func (m *Memory) replaceTopics(c *Client, topics []string) {
 }
 
 // Subscribe implements [Registry].
-func (m *Memory) Subscribe(uniqID string, topics []string) (*Client, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	c, ok := m.clients[uniqID]
-	if ok {
-		m.subscribe(c, topics)
-	}
-	return c, ok
-}
-
-// Unsubscribe implements [Registry].
-func (m *Memory) Unsubscribe(uniqID string, topics []string) (*Client, bool) {
+func (m *Memory) Subscribe(uniqID string, topics []string, most int) (*Client, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c, ok := m.clients[uniqID]
 	if !ok {
-		return nil, false
+		return nil, ErrNotListed
+	}
+	if len(c.subs)+len(topics) > most && len(c.subs)+m.fresh(c, topics) > most {
+		return nil, ErrTooManyTopics
+	}
+	m.subscribe(c, topics)
+	return c, nil
+}
+
+// fresh is how many different ones of topics c does not subscribe to.
+func (m *Memory) fresh(c *Client, topics []string) int {
+	seen := make(map[string]struct{})
+	for _, name := range topics {
+		if t, ok := m.topics[name]; name == "" || ok && m.find(c, t) >= 0 {
+			continue
+		}
+		seen[name] = struct{}{}
+	}
+	return len(seen)
+}
+
+// Unsubscribe implements [Registry].
+func (m *Memory) Unsubscribe(uniqID string, topics []string) (*Client, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c, ok := m.clients[uniqID]
+	if !ok {
+		return nil, ErrNotListed
 	}
 	for _, name := range topics {
 		if t, ok := m.topics[name]; ok {
@@ -249,7 +283,7 @@ func (m *Memory) Unsubscribe(uniqID string, topics []string) (*Client, bool) {
 			}
 		}
 	}
-	return c, true
+	return c, nil
 }
 
 // DeleteTopics implements [Registry].

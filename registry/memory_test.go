@@ -2,6 +2,7 @@ package registry
 
 import (
 	"errors"
+	"math"
 	"reflect"
 	"slices"
 	"testing"
@@ -68,7 +69,7 @@ func TestInfoOfRemoved(t *testing.T) {
 		e := entry(l, "id", "x", "y")
 		e.CustomerID, e.Session = "customer", "session"
 		c := add(t, m, e)
-		m.Subscribe("id", []string{"z"})
+		m.Subscribe("id", []string{"z"}, math.MaxInt)
 		if ask {
 			m.Info(c)
 		}
@@ -101,7 +102,7 @@ func TestInfoIsFresh(t *testing.T) {
 	}{
 		{"not added yet", func() {}, Info{}},
 		{"Add", func() { _ = m.Add(c, Entry{UniqID: "id", Session: "s", Conn: &testConn{loop: l}}) }, Info{Session: "s"}},
-		{"Subscribe", func() { m.Subscribe("id", []string{"a", "b", "a", ""}) }, Info{Session: "s", Topics: []string{"a", "b"}}},
+		{"Subscribe", func() { m.Subscribe("id", []string{"a", "b", "a", ""}, math.MaxInt) }, Info{Session: "s", Topics: []string{"a", "b"}}},
 		{"Unsubscribe", func() { m.Unsubscribe("id", []string{"a", "", "unknown"}) }, Info{Session: "s", Topics: []string{"b"}}},
 		{"Change the customer", func() { m.Change("id", Change{CustomerID: text("c")}) }, Info{CustomerID: "c", Session: "s", Topics: []string{"b"}}},
 		{"Change the topics", func() { m.Change("id", Change{Topics: &[]string{"d", "b"}}) }, Info{CustomerID: "c", Session: "s", Topics: []string{"b", "d"}}},
@@ -197,7 +198,7 @@ func TestAudienceSame(t *testing.T) {
 		want bool
 	}{
 		{"no change", func() {}, true},
-		{"a change of another topic", func() { m.Subscribe("first", []string{"other"}) }, true},
+		{"a change of another topic", func() { m.Subscribe("first", []string{"other"}, math.MaxInt) }, true},
 		{"one more", func() { add(t, m, entry(l, "third", "topic")) }, false},
 		{"one fewer, as many as at first", func() { m.Remove(first) }, false},
 		{"the same ones by another way", func() {

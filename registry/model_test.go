@@ -228,10 +228,13 @@ func (m *model) change(t *rapid.T) {
 		ch.Session = &session
 	}
 	if rapid.Bool().Draw(t, "change topics") {
-		ch.Topics = &topics
+		ch.Topics, ch.MaxTopics = &topics, rapid.IntRange(0, 4).Draw(t, "at most")
 	}
-	c, ok := m.real.Change(id, ch)
-	r := m.changed(t, id, c, ok)
+	c, err := m.real.Change(id, ch)
+	if ch.MaxTopics > 0 && m.tooMany(t, id, err, len(topicSet(topics)) > ch.MaxTopics) {
+		return
+	}
+	r := m.changed(t, id, c, err == nil)
 	if ch.CustomerID != nil {
 		r.customer = customer
 	}
@@ -245,14 +248,32 @@ func (m *model) change(t *rapid.T) {
 
 func (m *model) subscribe(t *rapid.T) {
 	id, topics := genID.Draw(t, "id"), genTopics.Draw(t, "topics")
-	c, ok := m.real.Subscribe(id, topics)
-	maps.Copy(m.changed(t, id, c, ok).topics, topicSet(topics))
+	most := rapid.IntRange(1, 6).Draw(t, "at most")
+	all := topicSet(topics)
+	if r := m.listed[id]; r != nil {
+		maps.Copy(all, r.topics)
+	}
+	c, err := m.real.Subscribe(id, topics, most)
+	if m.tooMany(t, id, err, len(all) > most) {
+		return
+	}
+	maps.Copy(m.changed(t, id, c, err == nil).topics, topicSet(topics))
+}
+
+// tooMany reports whether a change of a client that is listed was refused, as it
+// must be if so says.
+func (m *model) tooMany(t *rapid.T, id string, err error, so bool) bool {
+	refused := errors.Is(err, ErrTooManyTopics)
+	if listed := m.listed[id] != nil; refused != (listed && so) {
+		t.Fatalf("refused %t: %v", refused, err)
+	}
+	return refused
 }
 
 func (m *model) unsubscribe(t *rapid.T) {
 	id, topics := genID.Draw(t, "id"), genTopics.Draw(t, "topics")
-	c, ok := m.real.Unsubscribe(id, topics)
-	r := m.changed(t, id, c, ok)
+	c, err := m.real.Unsubscribe(id, topics)
+	r := m.changed(t, id, c, err == nil)
 	for _, name := range topics {
 		delete(r.topics, name)
 	}

@@ -59,14 +59,16 @@ type Registry interface {
 	// topic. Each must be released.
 	Subscribers(dst []Audience, topic string) []Audience
 
-	// Change changes what a client holds and returns the client, or false,
-	// as the next two do, if it is not listed.
-	Change(uniqID string, ch Change) (*Client, bool)
+	// Change changes what a client holds and returns the client. It fails,
+	// and changes nothing, with ErrNotListed, as the next two do, or with
+	// ErrTooManyTopics.
+	Change(uniqID string, ch Change) (*Client, error)
 	// Subscribe subscribes a client to topics; empty ones and those it has
-	// are ignored.
-	Subscribe(uniqID string, topics []string) (*Client, bool)
+	// are ignored. If it would then have more than most, it fails with
+	// ErrTooManyTopics and changes nothing.
+	Subscribe(uniqID string, topics []string, most int) (*Client, error)
 	// Unsubscribe ends a client's subscriptions to topics.
-	Unsubscribe(uniqID string, topics []string) (*Client, bool)
+	Unsubscribe(uniqID string, topics []string) (*Client, error)
 	// DeleteTopics ends all subscriptions to topics and returns the clients
 	// that lost one, each once.
 	DeleteTopics(topics []string) []*Client
@@ -99,9 +101,17 @@ type Registry interface {
 	TopicCustomerCounts(topics []string, all bool) map[string]int
 }
 
-// ErrDuplicate says that a uniqId, or a client, is listed already. A gateway
-// closes the new client with code 1011.
-var ErrDuplicate = errors.New("registry: the uniqId or the client is listed already")
+// Errors of a [Registry].
+var (
+	// ErrDuplicate says that a uniqId, or a client, is listed already. A gateway
+	// closes the new client with code 1011.
+	ErrDuplicate = errors.New("registry: the uniqId or the client is listed already")
+	// ErrNotListed says that there is no client with that uniqId.
+	ErrNotListed = errors.New("registry: no client has this uniqId")
+	// ErrTooManyTopics says that a client would subscribe to more topics than
+	// it may.
+	ErrTooManyTopics = errors.New("registry: the client would have too many topics")
+)
 
 // Entry is what is known of a client when it is listed.
 type Entry struct {
@@ -138,4 +148,7 @@ type Change struct {
 	// Topics replaces all of its subscriptions; empty and doubled ones are
 	// ignored.
 	Topics *[]string
+	// MaxTopics is how many subscriptions it may have after that. Zero means
+	// any number.
+	MaxTopics int
 }

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"math"
 	"math/bits"
 	"reflect"
 	"runtime"
@@ -105,8 +106,8 @@ func TestManyTopics(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			m, l := NewMemory(), newLoops(1)[0]
 			c := add(t, m, entry(l, "id"))
-			m.Subscribe("id", topics[:n/2])
-			m.Subscribe("id", topics) // half of them are there
+			m.Subscribe("id", topics[:n/2], math.MaxInt)
+			m.Subscribe("id", topics, math.MaxInt) // half of them are there
 			if got := m.TopicLen(); got != n {
 				t.Fatalf("%d topics, want %d", got, n)
 			}
@@ -133,7 +134,7 @@ func TestGivesMemoryBack(t *testing.T) {
 		m.Remove(c)
 	}
 	topics := names("t", n)
-	m.Subscribe("0", topics)
+	m.Subscribe("0", topics, math.MaxInt)
 	large := reflect.ValueOf(m.indexes[clients[0]]).Pointer()
 	m.Unsubscribe("0", topics[few/2:])
 	mustVerify(t, m)
@@ -196,7 +197,7 @@ func bytesPer(t testing.TB, clients, topics, loops int) (client, subscription fl
 	}
 	added := heap()
 	for i := range entries {
-		m.Subscribe(entries[i].UniqID, subscribed)
+		m.Subscribe(entries[i].UniqID, subscribed, math.MaxInt)
 		m.Info(cs[i])
 	}
 	end := heap()

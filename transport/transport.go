@@ -7,7 +7,7 @@
 // without a lock per client. Work for a loop is posted to its FIFO mailbox as
 // a [Task], from any goroutine.
 //
-// The package holds no behaviour. Hosts use it only to name the transports
+// The package holds no behaviour but the arithmetic of a [Budget]. Hosts use it only to name the transports
 // they hand to a gateway; authors of transports implement it, and have package
 // gateway/conformance test that they do.
 //
@@ -22,6 +22,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 )
 
@@ -50,6 +51,13 @@ type Options struct {
 	Origins []string
 	// Compression accepts permessage-deflate (RFC 7692) when offered.
 	Compression bool
+	// ProxyProtocol are the networks of peers that begin each connection with a
+	// header of the PROXY protocol, version 2 (HAProxy's proxy-protocol.txt,
+	// section 2.2). Its source is then the connection's peer, in Handshake and
+	// Conn; a connection from there without one is cut. From others none is
+	// read. A transport that cannot read it returns an error from Serve if
+	// there are any. Empty means that no peer does.
+	ProxyProtocol []netip.Prefix
 
 	// MaxHeader bounds a request's head, in bytes, where the transport reads
 	// it itself.
@@ -57,8 +65,18 @@ type Options struct {
 	// MaxMessage bounds one message from a client after inflating, in bytes.
 	MaxMessage int
 	// WriteLimit bounds what may wait for one client that does not read, in
-	// bytes. A client that would pass it is closed with code 1008.
+	// bytes.
 	WriteLimit int
+	// Slow says what becomes of a client that would pass WriteLimit.
+	Slow SlowPolicy
+	// Gap, unless it is nil, is called on c's loop where so many messages are
+	// missing from what c gets, by a SlowPolicy other than SlowClose. What it
+	// returns is sent in their place; nil sends nothing. It is not called for
+	// messages that were superseded.
+	Gap func(c Conn, messages int64) *Frame
+	// Budget bounds what all connections together hold: what of messages has
+	// arrived, and what waits for clients that do not read. Nil is no bound.
+	Budget *Budget
 	// MailboxLimit bounds what may wait for one loop, in bytes as Task.Weight
 	// returns them. A task that comes when it is not reached is taken, however
 	// large it is.
@@ -70,6 +88,9 @@ type Options struct {
 	// IdleTimeout ends connections from which nothing was received for so
 	// long, with code 1001. Zero means never.
 	IdleTimeout time.Duration
+	// StallTimeout ends connections that something waits for and that have
+	// taken nothing for so long, with code 1013. Zero means never.
+	StallTimeout time.Duration
 	// CloseTimeout is how long a peer may take to answer a close frame
 	// before its connection is cut (RFC 6455 section 7.1.1).
 	CloseTimeout time.Duration
@@ -183,10 +204,35 @@ const (
 	// DropClosed: the connection was closed, or closing, when the message
 	// came up for it.
 	DropClosed DropReason = iota
-	// DropSlow: the connection passed its WriteLimit.
+	// DropSlow: the connection passed its WriteLimit or its StallTimeout.
 	DropSlow
 	// DropFailed: the connection ended before its socket took the message.
 	DropFailed
+	// DropSuperseded: a later message with the same key came while it
+	// waited, see SlowLatest.
+	DropSuperseded
+	// DropBudget: the connection was closed as all together held too much,
+	// see Options.Budget.
+	DropBudget
+)
+
+// A SlowPolicy says what becomes of a client that reads more slowly than it is
+// sent to, once what waits for it would pass Options.WriteLimit. Whichever it is,
+// nothing of it happens while the client keeps up.
+type SlowPolicy uint8
+
+// The policies for slow clients.
+const (
+	// SlowClose closes the client with code 1013 and drops what waits.
+	SlowClose SlowPolicy = iota
+	// SlowDropNewest drops the message that has no room.
+	SlowDropNewest
+	// SlowDropOldest drops what has waited longest, until there is room.
+	SlowDropOldest
+	// SlowLatest keeps, of the messages that wait and have a Frame.Key, only
+	// the latest with each key; earlier ones are dropped at once. A client
+	// that passes its limit all the same is closed.
+	SlowLatest
 )
 
 // A Handshake is an upgrade request that waits for a decision. Its methods may be
@@ -222,8 +268,9 @@ type Conn interface {
 	Value() any
 	// Send queues f for the client and never blocks: it is written when the
 	// loop next flushes, together with everything else that waits for the
-	// client. What cannot be delivered is reported by Handler.Dropped. A
-	// client that would pass Options.WriteLimit is closed.
+	// client. What cannot be delivered is reported by Handler.Dropped.
+	// Options.Slow says what becomes of a client that would pass
+	// Options.WriteLimit.
 	Send(f *Frame)
 	// Close sends what is queued and a close frame, drops what is sent
 	// later, and ends the connection when the peer answers or CloseTimeout
@@ -235,6 +282,9 @@ type Conn interface {
 	RemoteAddr() net.Addr
 	// Compressed reports whether permessage-deflate is in use (RFC 7692).
 	Compressed() bool
+	// Waiting returns how many bytes were sent and not yet taken by the
+	// socket.
+	Waiting() int
 }
 
 // A Frame is one or more messages encoded once for all their recipients. Any
@@ -250,6 +300,9 @@ type Frame struct {
 	// Messages is the number of messages in the frame, for the counts. Zero
 	// is for control frames, which are not counted.
 	Messages int
+	// Key, unless it is empty, says what the message is about: it takes the
+	// place of an earlier one with the same key, see SlowLatest.
+	Key string
 }
 
 // A Loop runs its connections and their tasks, one thing at a time. Its methods

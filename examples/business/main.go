@@ -24,6 +24,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -51,8 +52,8 @@ func main() {
 }
 
 type options struct {
-	remote                       bool
-	page, ws, path, worker, task string
+	remote                               bool
+	page, ws, path, worker, task, secret string
 }
 
 func parse(args []string) (o options, err error) {
@@ -63,6 +64,7 @@ func parse(args []string) (o options, err error) {
 	flags.StringVar(&o.path, "path", "/netsvr", "request `path` at which it does")
 	flags.StringVar(&o.worker, "worker", "127.0.0.1:6061", "with -remote, `address` of the gateway's worker listener")
 	flags.StringVar(&o.task, "task", "127.0.0.1:6062", "with -remote, `address` of the gateway's task listener")
+	flags.StringVar(&o.secret, "secret", "", "with -remote, `file` with the secret of the gateway's listeners; empty: none")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -157,9 +159,17 @@ func inProcess(o options, site net.Addr) service {
 // elsewhere has the handler serve a gateway in another process.
 func elsewhere(o options) service {
 	return func(ctx context.Context, handler hooks.Router, up func(string)) error {
+		var secret []byte
+		if o.secret != "" {
+			var err error
+			if secret, err = os.ReadFile(o.secret); err != nil {
+				return fmt.Errorf("-secret: %w", err)
+			}
+		}
 		client, err := business.New(business.Config{
 			Gateways: []business.Gateway{{Worker: o.worker, Task: o.task}},
 			Router:   handler,
+			Secret:   strings.TrimSpace(string(secret)), // an editor ends the last line
 		})
 		if err != nil {
 			return err

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -68,11 +70,14 @@ func program(t *testing.T, args ...string) string {
 	return strings.TrimSpace(strings.TrimPrefix(line, "open "))
 }
 
+// known is the secret of that gateway, which is for other computers.
+const known = "correct horse battery staple"
+
 // daemon runs a gateway for business processes elsewhere.
 func daemon(t *testing.T) (ws, worker, task string) {
 	t.Helper()
 	rt, err := remote.Listen(remote.Config{
-		Worker: remote.Listener{Addr: "127.0.0.1:0"}, Task: remote.Listener{Addr: "127.0.0.1:0"},
+		Worker: remote.Listener{Addr: "127.0.0.1:0", Secret: known}, Task: remote.Listener{Addr: "127.0.0.1:0", Secret: known},
 		Buffer: 1 << 20, BufferAge: wait, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -153,11 +158,20 @@ func TestInProcess(t *testing.T) {
 
 func TestRemote(t *testing.T) {
 	ws, worker, task := daemon(t)
-	talk(t, program(t, "-remote", "-ws", ws, "-worker", worker, "-task", task))
+	there := []string{"-remote", "-ws", ws, "-worker", worker, "-task", task}
+	t.Run("on this computer", func(t *testing.T) { talk(t, program(t, there...)) })
+	t.Run("with the secret", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "secret")
+		if err := os.WriteFile(file, []byte(known+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		talk(t, program(t, append(there, "-secret", file)...))
+	})
 }
 
 func TestArguments(t *testing.T) {
-	for _, args := range [][]string{{"-http", "127.0.0.1:0", "nonsense"}, {"-http", "nowhere"}, {"-http", "127.0.0.1:0", "-remote", "-ws", "nowhere"}} {
+	for _, args := range [][]string{{"-http", "127.0.0.1:0", "nonsense"}, {"-http", "nowhere"}, {"-http", "127.0.0.1:0", "-remote", "-ws", "nowhere"},
+		{"-http", "127.0.0.1:0", "-remote", "-secret", "nowhere"}} {
 		if err := run(t.Context(), args, io.Discard); err == nil {
 			t.Errorf("%v: no error", args)
 		}

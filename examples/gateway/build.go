@@ -17,6 +17,7 @@ import (
 	"github.com/sluicegate/sluice/hooks/remote"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/gnet"
+	"github.com/sluicegate/sluice/transport/websocket"
 )
 
 // forEver is longer than any process lives, for what has no "no limit".
@@ -37,7 +38,11 @@ func build(cfg config.Config, log *slog.Logger) (gw *gateway.Gateway, rt *remote
 		gc.Hooks = append(gc.Hooks, hook)
 	}
 	if cfg.Worker.ListenAddress != "" || cfg.Task.ListenAddress != "" {
-		if rt, err = remote.Listen(remoteConfig(cfg, log)); err != nil {
+		rc, err := remoteConfig(cfg, log)
+		if err == nil {
+			rt, err = remote.Listen(rc)
+		}
+		if err != nil {
 			return nil, nil, explain(err)
 		}
 		// Its calls do not wait on event loops.
@@ -72,11 +77,15 @@ func gatewayConfig(cfg config.Config, log *slog.Logger) gateway.Config {
 		Binary:      c.SendMessageType == 2,
 		Compression: compression(c.CompressionLevel),
 
+		TrustedProxies: config.Networks(c.TrustedProxies),
+		ProxyProtocol:  config.Networks(c.ProxyProtocol),
+
 		HeartbeatInterval: heartbeat,
 		HeartbeatMessage:  c.HeartbeatMessage,
 		MaxMessage:        c.ReceivePackLimit,
 		// The largest message of a business process fits in behind others.
 		WriteLimit:  1<<20 + cfg.Task.ReceivePackLimit,
+		DrainTime:   drainTime(cfg.ShutdownWaitTime),
 		StopTimeout: stopTimeout(cfg.ShutdownWaitTime),
 		Metrics:     metrics(cfg.Metrics.Item),
 		Logger:      log,
@@ -87,15 +96,21 @@ func limiter(cfg config.Config) (hooks.Limiter, error) {
 	lc := limit.Config{
 		OnOpen: cfg.Limit.OnOpen, OnMessage: cfg.Limit.OnMessage, MaxClients: cfg.Customer.MaxOnlineNum,
 		ClientWindow: cfg.Customer.LimitWindowSize, ClientMessages: cfg.Customer.LimitWindowMaxRequests,
+		IPClients: cfg.Limit.IPConnections, IPOpens: cfg.Limit.IPOpens,
 	}
 	if lc.ClientMessages > 0 {
 		lc.ClientFirst = cfg.Customer.LimitZeroWindowMaxRequests
+		if cfg.Customer.LimitExceeded == "close" {
+			lc.ClientExceeded = &hooks.Disconnect{
+				Code: websocket.CloseTryAgainLater, Reason: "too many messages", RetryAfter: lc.ClientWindow,
+			}
+		}
 	}
 	// Also without limits, as the command Limit may set them later.
 	return limit.New(lc)
 }
 
-func remoteConfig(cfg config.Config, log *slog.Logger) remote.Config {
+func remoteConfig(cfg config.Config, log *slog.Logger) (remote.Config, error) {
 	w, t := cfg.Worker, cfg.Task
 	rc := remote.Config{
 		Worker: remote.Listener{
@@ -115,7 +130,10 @@ func remoteConfig(cfg config.Config, log *slog.Logger) remote.Config {
 	if w.BufferSize > 0 && w.BufferAge > 0 {
 		rc.Buffer, rc.BufferAge = w.BufferSize, w.BufferAge
 	}
-	return rc
+	return rc, errors.Join(
+		trust{w.Secret, w.SecretFile, w.TrustedNetworks, w.TLSCert, w.TLSKey, w.TLSClientCA, w.InsecureAllowAnyone}.apply("Worker", &rc.Worker),
+		trust{t.Secret, t.SecretFile, t.TrustedNetworks, t.TLSCert, t.TLSKey, t.TLSClientCA, t.InsecureAllowAnyone}.apply("Task", &rc.Task),
+	)
 }
 
 // addrPort returns the address that config has checked; the zero address for
@@ -148,6 +166,11 @@ func metrics(items []int) []hooks.MetricItem {
 	}
 	return m
 }
+
+// drainTime returns over what time clients are sent away. The rest is left to what
+// they and business processes still have under way; without a limit, it is the
+// gateway's own default.
+func drainTime(shutdownWait time.Duration) time.Duration { return shutdownWait / 4 }
 
 // stopTimeout returns how long the gateway may wait for calls before it
 // cancels them. Half of the time is left for them to obey.

@@ -8,8 +8,9 @@
 // configured, by file, environment or flags; -check says whether a
 // configuration is right without starting anything, and -print prints it.
 //
-// Whoever reaches the worker and task listeners controls all clients. Keep them
-// on the loopback interface or in a network of your own. Clients' connections
+// Whoever is let in to the worker and task listeners controls all clients. On
+// the loopback interface that is everybody; elsewhere the configuration must say
+// who: by a secret, by client certificates or by networks. Clients' connections
 // are not encrypted: a public gateway needs TLS before it.
 package main
 

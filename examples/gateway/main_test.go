@@ -198,7 +198,16 @@ func TestConversions(t *testing.T) {
 	if gc := gatewayConfig(never, slog.New(slog.DiscardHandler)); gc.HeartbeatInterval >= 0 {
 		t.Errorf("never closing silent clients became %v", gc.HeartbeatInterval)
 	}
-	if rc := remoteConfig(config.Config{Worker: config.Worker{BufferSize: 1, Choice: "roundrobin", SendChanCap: 3, Advertise: "10.0.0.1:2"}}, nil); rc.Buffer != 0 ||
+	behind := config.Default()
+	behind.Customer.TrustedProxies, behind.Customer.ProxyProtocol = []string{"10.0.0.0/8"}, []string{"192.0.2.1"}
+	if gc := gatewayConfig(behind, slog.New(slog.DiscardHandler)); len(gc.TrustedProxies) != 1 || gc.TrustedProxies[0].String() != "10.0.0.0/8" ||
+		len(gc.ProxyProtocol) != 1 || gc.ProxyProtocol[0].String() != "192.0.2.1/32" {
+		t.Errorf("proxies %v and %v", gc.TrustedProxies, gc.ProxyProtocol)
+	}
+	if gc := gatewayConfig(config.Default(), slog.New(slog.DiscardHandler)); gc.TrustedProxies != nil || gc.ProxyProtocol != nil {
+		t.Errorf("proxies by default: %v and %v", gc.TrustedProxies, gc.ProxyProtocol)
+	}
+	if rc, err := remoteConfig(config.Config{Worker: config.Worker{BufferSize: 1, Choice: "roundrobin", SendChanCap: 3, Advertise: "10.0.0.1:2"}}, nil); err != nil || rc.Buffer != 0 ||
 		rc.Choice != remote.RoundRobin || rc.QueueEvents != 3 || rc.Worker.Advertise.String() != "10.0.0.1:2" || rc.Task.Advertise.IsValid() {
 		t.Errorf("%+v", rc)
 	}

@@ -54,14 +54,17 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.W
 			}
 		})
 	}
-	warnOfOpenDoors(log, rt, profiles)
+	warnOfOpenDoors(cfg, log, rt, profiles)
 	if err := announce(stdout, gw.Addrs()[0], cfg.Customer.HandlePattern, rt, profiles); err != nil {
 		log.Warn("the addresses could not be printed", "error", err)
 	}
 
 	select {
 	case err := <-done:
-		return err // it has ended by itself
+		if ctx.Err() == nil {
+			return err // it has ended by itself
+		}
+		done <- err
 	case <-ctx.Done():
 	}
 	log.Info("stopping", "within", cfg.ShutdownWaitTime)
@@ -104,14 +107,16 @@ func announce(w io.Writer, clients net.Addr, path string, rt *remote.Router, pro
 
 // warnOfOpenDoors warns of listeners that ask nobody for a password and are
 // reached from other computers.
-func warnOfOpenDoors(log *slog.Logger, rt *remote.Router, profiles *profiler) {
+func warnOfOpenDoors(cfg config.Config, log *slog.Logger, rt *remote.Router, profiles *profiler) {
 	warn := func(key string, a net.Addr, what string) {
 		if t, ok := a.(*net.TCPAddr); ok && !t.IP.IsLoopback() {
 			log.Warn("listening beyond this computer: anyone who reaches this address "+what, "key", key, "addr", a.String())
 		}
 	}
-	if rt != nil {
+	if rt != nil && cfg.Worker.InsecureAllowAnyone {
 		warn("Worker.ListenAddress", rt.WorkerAddr(), "sees what all clients send")
+	}
+	if rt != nil && cfg.Task.InsecureAllowAnyone {
 		warn("Task.ListenAddress", rt.TaskAddr(), "controls all clients")
 	}
 	if profiles != nil {

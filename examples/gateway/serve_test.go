@@ -60,8 +60,8 @@ func TestServe(t *testing.T) {
 
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.stop() }()
-	if _, _, err := client.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseGoingAway) {
-		t.Errorf("client: %v, want code 1001", err)
+	if _, _, err := client.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseServiceRestart) {
+		t.Errorf("client: %v, want code 1012", err)
 	}
 	client.Close()
 	var closed protocol.ConnClose
@@ -115,6 +115,12 @@ func TestSettingsReachTheGateway(t *testing.T) {
 	if got := get("/p?x=1", "https://a.example"); got != 503 {
 		t.Errorf("one client too many: %d", got)
 	}
+	for listed := int32(0); listed == 0; { // its handshake was answered, no more than that
+		var count protocol.UniqIdCountResp
+		task.send(t, protocol.Cmd_UniqIdCount, nil)
+		task.next(t, protocol.Cmd_UniqIdCount, &count)
+		listed = count.GetCount()
+	}
 	task.send(t, protocol.Cmd_Broadcast, &protocol.Broadcast{Data: []byte("x")})
 	if kind, data, err := c.ReadMessage(); err != nil || kind != websocket.BinaryMessage || string(data) != "x" {
 		t.Errorf("got %q of kind %d: %v", data, kind, err)
@@ -124,6 +130,33 @@ func TestSettingsReachTheGateway(t *testing.T) {
 	}
 	if _, _, err := c.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseMessageTooBig) {
 		t.Errorf("a message over the limit: %v", err)
+	}
+}
+
+// The limits of one address and of one client.
+func TestLimits(t *testing.T) {
+	for name, tt := range map[string]struct {
+		key    string
+		status int
+	}{"at a time": {"-Limit.IPConnections", 429}, "per second": {"-Limit.IPOpens", 429}, "of all": {"-Customer.MaxOnlineNum", 503}} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, anyPort(tt.key, "1")...)
+			s.dial(t)
+			_, res, err := websocket.DefaultDialer.Dial("ws://"+s.clients, nil)
+			if err == nil || res == nil || res.StatusCode != tt.status || res.Header.Get("Retry-After") != "1" {
+				t.Errorf("one too many: %v, %v; want %d with a Retry-After", res, err, tt.status)
+			}
+		})
+	}
+	s := start(t, anyPort("-Customer.LimitWindowMaxRequests", "1", "-Customer.LimitWindowSize", "1h", "-Customer.LimitExceeded", "close")...)
+	c := s.dial(t)
+	for range 2 {
+		if err := c.WriteMessage(websocket.TextMessage, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := c.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseTryAgainLater) {
+		t.Errorf("a message too many: %v, want close 1013", err)
 	}
 }
 
@@ -172,8 +205,8 @@ func TestWarnings(t *testing.T) {
 	if err := os.WriteFile(file, []byte("[Customer]\nAllowOrigin = []\n[Worker]\nReadBufferSize = 4096\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, anyPort("-config", file, "-LogLevel", "debug", "-Worker.ListenAddress", "0.0.0.0:0", "-Task.ListenAddress", ":0",
-		"-PprofListenAddress", ":0")...)
+	s := start(t, anyPort("-config", file, "-LogLevel", "debug", "-Worker.ListenAddress", "0.0.0.0:0", "-Worker.InsecureAllowAnyone",
+		"-Task.ListenAddress", "0.0.0.0:0", "-Task.InsecureAllowAnyone", "-PprofListenAddress", ":0")...)
 	for _, want := range []string{
 		"AllowOrigin is an empty list", "ReadBufferSize is not needed",
 		"sees what all clients send\" key=Worker.ListenAddress", "controls all clients\" key=Task.ListenAddress", "key=PprofListenAddress",
@@ -182,7 +215,7 @@ func TestWarnings(t *testing.T) {
 			t.Errorf("the log lacks %q:\n%s", want, s.log)
 		}
 	}
-	s = start(t, anyPort()...)
+	s = start(t, anyPort("-Task.ListenAddress", ":0")...) // which is on this computer
 	if log := s.log.String(); strings.Contains(log, "level=WARN") {
 		t.Errorf("warnings of the defaults:\n%s", log)
 	}

@@ -87,14 +87,14 @@ func listen(addr string, secure bool) (ln net.Listener, scheme string, err error
 }
 
 // serve runs both until ctx ends or one of them does, and takes the other along.
-// It calls ready when clients may come. Requests are finished, and clients told,
-// before it returns.
+// It calls ready when clients may come. Clients are sent away, one after the other,
+// and then requests are finished, before it returns.
 func serve(ctx context.Context, gw *gateway.Gateway, srv *http.Server, ln net.Listener, ready func()) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var running sync.WaitGroup
+	var serving, running sync.WaitGroup
 	var gwErr error
-	running.Go(func() {
+	serving.Go(func() {
 		gwErr = gw.Run(ctx)
 		cancel(nil)
 	})
@@ -113,6 +113,7 @@ func serve(ctx context.Context, gw *gateway.Gateway, srv *http.Server, ln net.Li
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
+	serving.Wait()
 
 	patience, stop := context.WithTimeout(context.Background(), 3*time.Second)
 	defer stop()

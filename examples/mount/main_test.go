@@ -170,8 +170,8 @@ func TestStop(t *testing.T) {
 			c := newUser(t, strings.TrimPrefix(strings.TrimSpace(string(line[:n])), "open ")).live("Ann")
 			cancel()
 			_, _, err = c.ReadMessage()
-			if ce := (*websocket.CloseError)(nil); !errors.As(err, &ce) || ce.Code != websocket.CloseGoingAway {
-				t.Errorf("the client heard %v, want close 1001", err)
+			if ce := (*websocket.CloseError)(nil); !errors.As(err, &ce) || ce.Code != websocket.CloseServiceRestart {
+				t.Errorf("the client heard %v, want close 1012", err)
 			}
 			if err := <-ended; err != nil {
 				t.Errorf("run: %v", err)

@@ -32,9 +32,9 @@ type Setup struct {
 	// Transports are what the gateway is made with: one, or several that
 	// work together. Clients connect to the first.
 	Transports []transport.Transport
-	// Dial connects to the gateway: what is written to the connection is
-	// what the transport reads, beginning with the handshake. It may be
-	// called on several goroutines at the same time.
+	// Dial connects to the gateway, from a loopback address: what is written
+	// to the connection is what the transport reads, beginning with the
+	// handshake. It may be called on several goroutines at the same time.
 	Dial gatewaytest.Dial
 	// Advance moves the transport's clock on, if it has one of its own. Nil
 	// means that its time is the system's, for which the cases then wait.

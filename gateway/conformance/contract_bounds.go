@@ -91,7 +91,7 @@ func boundedInbox(t *testing.T, mk maker) {
 	flood, other := s.join(), s.join()
 	b.block(flood.id)
 	stop := s.flood(flood, func(int) []byte { return []byte(strings.Repeat("x", 1000)) })
-	flood.expectClose(1008, "inbox full")
+	flood.expectClose(1013, "inbox full")
 	for range 100 {
 		other.echoes("echo")
 	}
@@ -118,7 +118,7 @@ func floodWhileBlocked(t *testing.T, mk maker) {
 		}
 		p.leave()
 	}
-	flood.expectClose(1008, "inbox full")
+	flood.expectClose(1013, "inbox full")
 	stop()
 	b.release()
 	must(t, s.Stop())

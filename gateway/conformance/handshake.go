@@ -31,6 +31,8 @@ func testHandshakes(t *testing.T, mk maker) {
 		t.Run("authenticator", func(t *testing.T) { authenticators(t, mk) })
 		t.Run("authenticator times out", func(t *testing.T) { authenticatorTimesOut(t, mk) })
 		t.Run("limiter", func(t *testing.T) { limiters(t, mk) })
+		t.Run("forwarded addresses", func(t *testing.T) { forwardedAddresses(t, mk) })
+		t.Run("proxy headers", func(t *testing.T) { proxyHeaders(t, mk) })
 		t.Run("shaper", func(t *testing.T) { shapers(t, mk) })
 		t.Run("time-outs", func(t *testing.T) { handshakeTimeouts(t, mk) })
 	})

@@ -298,6 +298,7 @@ type book struct {
 	clients            map[string]*record
 	ids                map[string]string // by query
 	admitted, released int
+	places             map[netip.Addr]int // that the Limiter has given, by address
 	faults             []string
 }
 
@@ -307,7 +308,9 @@ type record struct {
 }
 
 func newBook(r hooks.Router, l hooks.Limiter) *book {
-	return &book{router: r, limiter: l, clients: make(map[string]*record), ids: make(map[string]string)}
+	return &book{
+		router: r, limiter: l, clients: make(map[string]*record), ids: make(map[string]string), places: make(map[netip.Addr]int),
+	}
 }
 
 // audit says what does not balance: clients that are open still, a call that
@@ -420,6 +423,7 @@ func (l limit) Open(ip netip.Addr) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.admitted++
+	l.places[ip]++
 	return nil
 }
 
@@ -439,8 +443,8 @@ func (l limit) Close(uniqID string, ip netip.Addr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.released++
-	if l.released > l.admitted {
-		l.fault("the Limiter heard Close without Open (client %q)", uniqID)
+	if l.places[ip]--; l.places[ip] < 0 {
+		l.fault("the Limiter heard Close without Open (client %q, address %v)", uniqID, ip)
 	}
 }
 

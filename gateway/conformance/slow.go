@@ -14,6 +14,7 @@ import (
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/internal/wsclient"
+	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/websocket"
 )
 
@@ -32,6 +33,11 @@ func testSlow(t *testing.T, mk maker) {
 			{"one that stalls and pings", stallAndPing},
 			{"one that stalls and pings without end", stallAndFlood},
 			{"one that stalls and is cut", stallAndCut},
+			{"one that stalls for too long", stallsTooLong},
+			{"dropping the newest", dropping(transport.SlowDropNewest)},
+			{"dropping the oldest", dropping(transport.SlowDropOldest)},
+			{"keeping the latest", latest},
+			{"all together", memoryBudget},
 		} {
 			t.Run(c.name, func(t *testing.T) { c.run(t, mk) })
 		}
@@ -82,7 +88,7 @@ func follow(p *peer, size int, each func(n int)) (n int, err error) {
 	}
 }
 
-// deafAmongOthers: the client that reads nothing is closed with 1008 and
+// deafAmongOthers: the client that reads nothing is closed with 1013 and
 // counted, to the message; the others get everything, in time and in order.
 func deafAmongOthers(t *testing.T, mk maker) {
 	const others, size = 6, 32 << 10
@@ -121,8 +127,8 @@ func deafAmongOthers(t *testing.T, mk maker) {
 	// What the sockets held it can still read: the beginning, whole and in
 	// order, and then why it ended.
 	got, err := follow(silent, size, func(int) {})
-	if ce := (*wsclient.CloseError)(nil); !errors.As(err, &ce) || ce.Code != websocket.ClosePolicyViolation || ce.Reason != "slow consumer" {
-		t.Errorf("it ended with %v, want close 1008 \"slow consumer\"", err)
+	if ce := (*wsclient.CloseError)(nil); !errors.As(err, &ce) || ce.Code != websocket.CloseTryAgainLater || ce.Reason != "slow consumer" {
+		t.Errorf("it ended with %v, want close 1013 \"slow consumer\"", err)
 	}
 	for _, p := range peers {
 		must(t, p.WriteClose(websocket.CloseNormal, ""))

@@ -92,7 +92,7 @@ func ExampleWithPipe() {
 		_ = gw.Broadcast(t.Context(), make([]byte, 500))
 		gw.Settle() // or the messages could be one write
 	}
-	before := slow.ExpectClose(1008, "slow consumer")
+	before := slow.ExpectClose(1013, "slow consumer")
 	fmt.Println(len(before), "messages arrived,", gw.Stats().Drops[hooks.DropSlow].Messages, "were dropped")
 	// Output: 2 messages arrived, 2 were dropped
 }

@@ -36,7 +36,7 @@ func TestSlowConsumer(t *testing.T) {
 	if n := gw.Stats().Drops[hooks.DropSlow].Messages; n != 3 {
 		t.Errorf("%d messages were dropped, want those that waited and the last", n)
 	}
-	got := slow.ExpectClose(1008, "slow consumer")
+	got := slow.ExpectClose(1013, "slow consumer")
 	for i := range got {
 		got[i] = strings.TrimSpace(got[i])
 	}
@@ -98,7 +98,7 @@ func TestStopFrozen(t *testing.T) {
 	if err := gw.Stop(); err != nil {
 		t.Error(err)
 	}
-	c.ExpectClose(1001, "going away")
+	c.ExpectClose(1012, "restart")
 }
 
 // A transport that fails ends the gateway; the host's code hears of it.

@@ -93,8 +93,8 @@ func WithPipe(opts ...pipe.Option) Option {
 }
 
 // New makes a gateway of cfg and runs it until the test ends or Stop is called.
-// If cfg names no transport, it gets one in memory; if it names no clock, one
-// that Advance moves; if it names no logger, what it logs from the level of
+// If cfg names no transport, it gets one in memory; if it names no DrainTime, the
+// end closes all clients at once; if it names no clock, one that Advance moves; if it names no logger, what it logs from the level of
 // warnings on goes to the test's log. The test fails if the gateway cannot be
 // made, if its Run returns an error, or if something is left of it.
 func New(t testing.TB, cfg gateway.Config, opts ...Option) *Gateway {
@@ -122,6 +122,9 @@ func New(t testing.TB, cfg gateway.Config, opts ...Option) *Gateway {
 		}
 	}
 	g.inMemory = len(g.pipes) == len(cfg.Transports)
+	if cfg.DrainTime == 0 {
+		cfg.DrainTime = -1 // nobody else waits for the clients
+	}
 	if cfg.Clock == nil {
 		cfg.Clock = NewClock()
 	}

@@ -13,9 +13,10 @@ package limit
 
 import (
 	"errors"
-	"fmt"
+	"math"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,43 +26,19 @@ import (
 	"github.com/sluicegate/sluice/hooks"
 )
 
-// Config says what a Limiter keeps clients within. The zero value of each limit
-// is none; negative values are errors.
-type Config struct {
-	// OnOpen is how many clients may connect per second, and at once. A
-	// handshake above it is answered with 429. Zero means no limit.
-	OnOpen int
-	// OnMessage is how many messages all clients together may send per
-	// second, and at once. Those above it are dropped. Zero means no limit.
-	OnMessage int
-	// MaxClients is how many clients there may be, handshakes included. One
-	// above it is answered with 503. Zero means no limit.
-	MaxClients int
-
-	// ClientMessages is how many messages one client may send in each
-	// window. Those above it are dropped. Zero means no limit.
-	ClientMessages int
-	// ClientWindow is the length of a window. Zero means 1 second.
-	ClientWindow time.Duration
-	// ClientFirst is what a client may send in its first window, instead of
-	// ClientMessages: pages often begin with a flurry. Zero means as in any
-	// other.
-	ClientFirst int
-
-	// Now returns the time, and may be called on any goroutine. A test has
-	// it be that of the gateway's Clock. Nil means time.Now.
-	Now func() time.Time
-}
-
 // A Limiter implements [hooks.Limiter] and [hooks.LimitSetter]. It is made by
 // [New]. All its methods may be called on any goroutine, and none of them waits.
 // The gateway calls them.
 type Limiter struct {
-	cfg      Config
-	opens    bucket
-	messages bucket
-	clients  atomic.Int64
-	windows  windows
+	cfg       Config
+	opens     bucket
+	messages  bucket
+	clients   atomic.Int64
+	windows   windows
+	addresses addresses
+
+	// What is answered, by MaxClients, OnOpen, ClientMessages and OnMessage.
+	full, hurried, noisy, loud error
 }
 
 var (
@@ -71,71 +48,81 @@ var (
 
 // New makes a Limiter. The error says which field of cfg is wrong.
 func New(cfg Config) (*Limiter, error) {
-	for name, v := range map[string]int64{
-		"OnOpen": int64(cfg.OnOpen), "OnMessage": int64(cfg.OnMessage), "MaxClients": int64(cfg.MaxClients),
-		"ClientMessages": int64(cfg.ClientMessages), "ClientWindow": int64(cfg.ClientWindow), "ClientFirst": int64(cfg.ClientFirst),
-	} {
-		if v < 0 {
-			return nil, fmt.Errorf("limit: Config.%s is negative; use 0 for no limit or a positive value", name)
-		}
+	if err := cfg.check(); err != nil {
+		return nil, err
 	}
-	if cfg.ClientFirst > 0 && cfg.ClientMessages == 0 {
-		return nil, errors.New("limit: Config.ClientFirst is set without ClientMessages, the limit that it makes an exception of")
+	cfg = cfg.withDefaults()
+	l := &Limiter{
+		cfg: cfg, full: refusal(http.StatusServiceUnavailable, cfg, "too many clients"),
+		hurried: refusal(http.StatusTooManyRequests, cfg, "too many clients at once"),
+		noisy:   exceeded(hooks.ErrClientLimited, cfg.ClientExceeded), loud: exceeded(hooks.ErrLimited, cfg.MessageExceeded),
 	}
-	if cfg.ClientWindow == 0 {
-		cfg.ClientWindow = time.Second
-	}
-	if cfg.ClientFirst == 0 {
-		cfg.ClientFirst = cfg.ClientMessages
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	l := &Limiter{cfg: cfg}
 	l.opens.set(cfg.OnOpen)
 	l.messages.set(cfg.OnMessage)
 	l.windows.init()
+	l.addresses.init(cfg)
 	return l, nil
 }
 
-// Open implements [hooks.Limiter]. Its errors are [*hooks.Refusal], with status 503
-// for MaxClients or 429 for OnOpen (RFC 6585 section 4), and a Retry-After of 1
-// second. It does not tell addresses apart.
-func (l *Limiter) Open(netip.Addr) error {
+// refusal is made once, as one that is sent to each of very many must cost
+// nothing.
+func refusal(status int, cfg Config, reason string) error {
+	seconds := int64(math.Ceil(cfg.RetryAfter.Seconds()))
+	return &hooks.Refusal{Status: status, Header: http.Header{"Retry-After": {strconv.FormatInt(seconds, 10)}}, Reason: reason}
+}
+
+// exceeded is the error for a message too many, which also closes the client
+// if there is a d.
+func exceeded(err error, d *hooks.Disconnect) error {
+	if d == nil {
+		return err
+	}
+	return errors.Join(err, d)
+}
+
+// Open implements [hooks.Limiter]. Its errors are [*hooks.Refusal], with status
+// 429 for IPClients, IPOpens and OnOpen (RFC 6585 section 4) or 503 for
+// MaxClients, and a Retry-After of [Config.RetryAfter]. A handshake that one limit
+// refuses is not counted by any other.
+func (l *Limiter) Open(ip netip.Addr) error {
+	return l.addresses.open(ip, l.cfg.Now(), l.open)
+}
+
+// open asks the limits that hold for all addresses together. They come after
+// those of each, so that one address cannot use up what is there for all.
+func (l *Limiter) open(now time.Time) error {
 	if n := l.clients.Add(1); l.cfg.MaxClients > 0 && n > int64(l.cfg.MaxClients) {
 		l.clients.Add(-1)
-		return refusal(http.StatusServiceUnavailable, "too many clients")
+		return l.full
 	}
-	if !l.opens.allow(l.cfg.Now()) {
+	if !l.opens.allow(now) {
 		l.clients.Add(-1)
-		return refusal(http.StatusTooManyRequests, "too many clients at once")
+		return l.hurried
 	}
 	return nil
 }
 
-func refusal(status int, reason string) error {
-	return &hooks.Refusal{Status: status, Header: http.Header{"Retry-After": {"1"}}, Reason: reason}
-}
-
-// Message implements [hooks.Limiter]. Its errors are [hooks.ErrClientLimited] and
-// [hooks.ErrLimited]. The client's own limit comes first, so that what it sends too
-// much of does not use up what all may send.
+// Message implements [hooks.Limiter]. Its errors are [hooks.ErrClientLimited],
+// joined with [Config.ClientExceeded], and [hooks.ErrLimited], joined with
+// [Config.MessageExceeded]. The client's own limit comes first, so that what it
+// sends too much of does not use up what all may send.
 func (l *Limiter) Message(uniqID string, _ int) error {
 	if l.cfg.ClientMessages > 0 && !l.windows.allow(uniqID, l.cfg) {
-		return hooks.ErrClientLimited
+		return l.noisy
 	}
 	if l.messages.off() {
 		return nil
 	}
 	if !l.messages.allow(l.cfg.Now()) {
-		return hooks.ErrLimited
+		return l.loud
 	}
 	return nil
 }
 
 // Close implements [hooks.Limiter].
-func (l *Limiter) Close(uniqID string, _ netip.Addr) {
+func (l *Limiter) Close(uniqID string, ip netip.Addr) {
 	l.clients.Add(-1)
+	l.addresses.close(ip)
 	if l.cfg.ClientMessages > 0 && uniqID != "" {
 		l.windows.forget(uniqID)
 	}

@@ -2,6 +2,7 @@ package limit_test
 
 import (
 	"errors"
+	"math"
 	"net/netip"
 	"strings"
 	"sync"
@@ -136,6 +137,36 @@ func TestMessages(t *testing.T) {
 	}
 }
 
+// A choice to close is joined with the reason for which the message is counted.
+func TestExceeded(t *testing.T) {
+	noisy, loud := &hooks.Disconnect{Code: 4001, Reason: "noisy"}, &hooks.Disconnect{Code: 1013, Reason: "loud"}
+	l, _ := newLimiter(t, limit.Config{OnMessage: 2, ClientMessages: 1, ClientExceeded: noisy, MessageExceeded: loud})
+	for _, step := range []struct {
+		client string
+		reason error
+		close  *hooks.Disconnect
+	}{{"a", nil, nil}, {"a", hooks.ErrClientLimited, noisy}, {"b", nil, nil}, {"c", hooks.ErrLimited, loud}} {
+		err := l.Message(step.client, 1)
+		if d := (*hooks.Disconnect)(nil); !errors.Is(err, step.reason) || errors.As(err, &d) != (step.close != nil) || d != step.close {
+			t.Errorf("a message of %s: %v, want %v with %v", step.client, err, step.reason, step.close)
+		}
+	}
+}
+
+// What a refused client is told is in whole seconds.
+func TestRetryAfter(t *testing.T) {
+	for after, want := range map[time.Duration]string{
+		0: "1", 1: "1", time.Second: "1", time.Second + 1: "2", 90 * time.Second: "90", math.MaxInt64: "9223372037",
+	} {
+		l, _ := newLimiter(t, limit.Config{OnOpen: 1, RetryAfter: after})
+		count(1, func() error { return l.Open(addr) })
+		r := (*hooks.Refusal)(nil)
+		if err := l.Open(addr); !errors.As(err, &r) || r.Header.Get("Retry-After") != want {
+			t.Errorf("RetryAfter %v: %v, want a Retry-After of %s", after, err, want)
+		}
+	}
+}
+
 func TestSetLimits(t *testing.T) {
 	l, _ := newLimiter(t, limit.Config{OnMessage: 10})
 	say := func() error { return l.Message("a", 1) }
@@ -169,21 +200,14 @@ func TestOff(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	for want, cfg := range map[string]limit.Config{
-		"OnOpen": {OnOpen: -1}, "ClientWindow": {ClientWindow: -1}, "without ClientMessages": {ClientFirst: 1},
+		"OnOpen": {OnOpen: -1}, "ClientWindow": {ClientWindow: -1}, "ClientFirst is set without": {ClientFirst: 1},
+		"ClientExceeded is set without": {ClientExceeded: &hooks.Disconnect{}}, "RetryAfter": {RetryAfter: -1},
+		"IPClients": {IPClients: -1}, "IPOpens": {IPOpens: -1}, "IPv6Prefix is -1": {IPv6Prefix: -1}, "IPv6Prefix is 129": {IPv6Prefix: 129},
+		"Exempt[1] is the zero": {Exempt: []netip.Prefix{netip.MustParsePrefix("::/0"), {}}},
+		"in IPv4 form":          {Exempt: []netip.Prefix{netip.MustParsePrefix("::ffff:10.0.0.0/104")}},
 	} {
 		if _, err := limit.New(cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want something of %q", err, want)
 		}
-	}
-}
-
-func BenchmarkMessage(b *testing.B) {
-	l, err := limit.New(limit.Config{OnMessage: 1 << 30, ClientMessages: 1 << 30})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		_ = l.Message("7f00000117ae6592008000000001", 100)
 	}
 }

@@ -1,10 +1,12 @@
 package remote
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sluicegate/sluice/protocol"
@@ -51,13 +53,38 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Listener says how one of the two listeners works. It speaks plain TCP and asks
-// nobody who they are.
+// Listener says how one of the two listeners works, and who is let in. Whoever
+// is can act on all clients. On the loopback interface that is everybody; a
+// listener that other computers reach needs a Secret, TLS with client
+// certificates, Trusted networks, or the word that anyone may.
 type Listener struct {
-	// Addr is the TCP address, for example "127.0.0.1:6061". Everybody who
-	// reaches it can act on all clients, so it belongs on the loopback
-	// interface or in a network of the host's own. Empty means no listener.
+	// Addr is the TCP address, for example "127.0.0.1:6061". Without a host,
+	// as in ":6061", it is on 127.0.0.1; all interfaces are "0.0.0.0:6061".
+	// Empty means no listener.
 	Addr string
+	// Secret is what peers must prove to know, by a handshake that is in
+	// docs/protocol.md, unless they are on this computer or in a Trusted
+	// network; those may. Packages for existing clients of the protocol know
+	// no such handshake: their place is there. It should be random, and must
+	// have 16 bytes or more. Without TLS what follows the proof is neither
+	// encrypted nor tied to who has given it: whoever can change packets on
+	// the way can send others. Empty means that nobody is asked for one.
+	Secret string
+	// TLS has the listener speak TLS, with everybody, trusted or not. It must
+	// have a certificate and is copied. If its ClientAuth is
+	// tls.RequireAndVerifyClientCert, which needs ClientCAs, a certificate
+	// of theirs shows who a peer is; other values of ClientAuth do not count,
+	// and a Secret, if there is one, is wanted besides. Nil means plain TCP.
+	TLS *tls.Config
+	// Trusted are networks, besides this computer itself, whose peers need
+	// no secret. If neither Secret nor client certificates let others in, all
+	// others are closed at once. It is copied. Empty means none.
+	Trusted []netip.Prefix
+	// InsecureAllowAnyone lets anyone act on all clients who reaches Addr,
+	// from wherever that is. It excludes Secret, Trusted and client
+	// certificates. False means that a listener which other computers reach
+	// must have one of them.
+	InsecureAllowAnyone bool
 	// Advertise is the IPv4 address at which business processes reach it,
 	// which becomes part of ids. Zero means the address it listens on.
 	Advertise netip.AddrPort
@@ -75,7 +102,9 @@ type Listener struct {
 	// Empty means protocol.DefaultHeartbeat.
 	Heartbeat string
 	// MaxConns bounds the connections at a time; further ones are closed at
-	// once. Zero means 1,024.
+	// once. Those whose peers have yet to show who they are do not count: 128
+	// of them may be, for 5 seconds, and the oldest goes when another comes.
+	// Zero means 1,024.
 	MaxConns int
 }
 
@@ -138,6 +167,13 @@ func (l *Listener) complete(name string) error {
 			return fmt.Errorf("remote: Config.%s.Advertise: %w", name, err)
 		}
 	}
+	if err := l.checkTrust(name); err != nil {
+		return err
+	}
+	if l.TLS != nil {
+		l.TLS = l.TLS.Clone()
+	}
+	l.Trusted = slices.Clone(l.Trusted)
 	or(&l.ReadDeadline, 120*time.Second)
 	or(&l.SendDeadline, 10*time.Second)
 	or(&l.ReceiveLimit, protocol.DefaultLimit)

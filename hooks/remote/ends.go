@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,15 @@ func unknownCommand(cmd protocol.Cmd_Number, listener string) error {
 func isFraming(err error) bool {
 	large := (*protocol.PacketTooLargeError)(nil)
 	return errors.As(err, &large) || errors.Is(err, protocol.ErrShortPacket)
+}
+
+// cut closes a connection at once. With TLS, Close would say goodbye first, and
+// wait for a peer that does not read.
+func cut(conn net.Conn) error {
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	return conn.Close()
 }
 
 // logEnd logs why a connection has ended: at the level given if its peer ended

@@ -1,5 +1,22 @@
 package remote
 
+import (
+	"net/netip"
+	"time"
+)
+
+// LobbySize is how many may wait to show who they are.
+const LobbySize = lobbySize
+
+// ListenAbroad is Listen with other ideas of which addresses are this
+// computer's own, and of patience, if they are not zero.
+func ListenAbroad(cfg Config, home func(netip.Addr) bool, patient time.Duration) (*Router, error) {
+	if patient == 0 {
+		patient = patience
+	}
+	return listen(cfg, home, patient)
+}
+
 // Known returns how many clients r remembers.
 func Known(r *Router) int {
 	r.mu.Lock()

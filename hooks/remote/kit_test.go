@@ -101,8 +101,14 @@ type host struct {
 // start runs a gateway in memory for which processes can register.
 func start(t testing.TB, rc remote.Config, gc gateway.Config) *host {
 	t.Helper()
+	return startListening(t, remote.Listen, rc, gc)
+}
+
+// startListening is start with listeners of another making.
+func startListening(t testing.TB, listen func(remote.Config) (*remote.Router, error), rc remote.Config, gc gateway.Config) *host {
+	t.Helper()
 	p := pipe.New(pipe.Loops(2))
-	return startOn(t, p, func(ctx context.Context, _ *gateway.Gateway) (net.Conn, error) { return p.Dial(ctx) }, rc, gc)
+	return startOn(t, p, func(ctx context.Context, _ *gateway.Gateway) (net.Conn, error) { return p.Dial(ctx) }, listen, rc, gc)
 }
 
 // startTCP is start with clients on real sockets.
@@ -111,18 +117,18 @@ func startTCP(t testing.TB, rc remote.Config, gc gateway.Config) *host {
 	return startOn(t, gnet.Listen("127.0.0.1:0", gnet.Loops(2)), func(ctx context.Context, gw *gateway.Gateway) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "tcp", gw.Addrs()[0].String())
-	}, rc, gc)
+	}, remote.Listen, rc, gc)
 }
 
 func startOn(t testing.TB, tr transport.Transport, dial func(context.Context, *gateway.Gateway) (net.Conn, error),
-	rc remote.Config, gc gateway.Config,
+	listen func(remote.Config) (*remote.Router, error), rc remote.Config, gc gateway.Config,
 ) *host {
 	t.Helper()
 	l := &logged{t: t}
 	log := slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	rc.Worker.Addr, rc.Task.Addr = "127.0.0.1:0", "127.0.0.1:0"
 	rc.Logger, gc.Logger = log, log
-	rt, err := remote.Listen(rc)
+	rt, err := listen(rc)
 	must(t, err)
 	gc.Transports = []transport.Transport{tr}
 	if gc.Router == nil {

@@ -3,13 +3,18 @@
 package remote
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"syscall"
 )
 
-// nothingToRead reports whether a connection's kernel buffer is empty.
+// nothingToRead reports whether a connection's kernel buffer is empty. TLS, which
+// is above it, has nothing whole left where its reader waits.
 func nothingToRead(conn net.Conn) bool {
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
 	sc, ok := conn.(syscall.Conn)
 	if !ok {
 		return true

@@ -80,6 +80,10 @@ func (b *rawBus) Publish(_ context.Context, topics []string, data []byte) error 
 	return b.tell(peer.Cmd_TopicPublish, &peer.TopicPublish{Topics: topics, Data: data})
 }
 
+func (b *rawBus) PublishLatest(ctx context.Context, topics []string, _ string, data []byte) error {
+	return b.Publish(ctx, topics, data)
+}
+
 func (b *rawBus) PublishBulk(_ context.Context, topics []string, data [][]byte) error {
 	return b.tell(peer.Cmd_TopicPublishBulk, &peer.TopicPublishBulk{Topics: topics, Data: data})
 }

@@ -1,8 +1,10 @@
 package remote_test
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -160,12 +162,21 @@ func TestListenErrors(t *testing.T) {
 		cfg  remote.Config
 		want string
 	}{
-		"nothing":     {remote.Config{}, "set Worker.Addr, Task.Addr or both"},
-		"port taken":  {remote.Config{Task: remote.Listener{Addr: taken.WorkerAddr().String()}}, "task listener"},
-		"buffer only": {remote.Config{Worker: remote.Listener{Addr: "x"}, Buffer: 1}, "BufferAge"},
-		"negative":    {remote.Config{Worker: remote.Listener{Addr: "x"}, Queue: -1}, "Config.Queue"},
-		"deadline":    {remote.Config{Task: remote.Listener{Addr: "x", ReadDeadline: -1}}, "Config.Task.ReadDeadline"},
-		"choice":      {remote.Config{Task: remote.Listener{Addr: "x"}, Choice: 7}, "Config.Choice"},
+		"nothing":      {remote.Config{}, "set Worker.Addr, Task.Addr or both"},
+		"port taken":   {remote.Config{Task: remote.Listener{Addr: taken.WorkerAddr().String()}}, "task listener"},
+		"buffer only":  {remote.Config{Worker: remote.Listener{Addr: "x"}, Buffer: 1}, "BufferAge"},
+		"negative":     {remote.Config{Worker: remote.Listener{Addr: "x"}, Queue: -1}, "Config.Queue"},
+		"deadline":     {remote.Config{Task: remote.Listener{Addr: "x", ReadDeadline: -1}}, "Config.Task.ReadDeadline"},
+		"short secret": {remote.Config{Task: remote.Listener{Addr: "x", Secret: "too short"}}, "Config.Task.Secret has 9 bytes"},
+		"no network":   {remote.Config{Task: remote.Listener{Addr: "x", Trusted: make([]netip.Prefix, 1)}}, "Config.Task.Trusted[0]"},
+		"everybody": {remote.Config{Task: remote.Listener{Addr: "x", Trusted: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}},
+			"set InsecureAllowAnyone"},
+		"no certificate": {remote.Config{Worker: remote.Listener{Addr: "x", TLS: &tls.Config{}}}, "Config.Worker.TLS has no certificate"},
+		"any certificate": {remote.Config{Worker: remote.Listener{Addr: "x", TLS: &tls.Config{
+			Certificates: make([]tls.Certificate, 1), ClientAuth: tls.RequireAndVerifyClientCert,
+		}}}, "ClientCAs"},
+		"contradiction": {remote.Config{Task: remote.Listener{Addr: "x", InsecureAllowAnyone: true, Secret: known}}, "leave out the one"},
+		"choice":        {remote.Config{Task: remote.Listener{Addr: "x"}, Choice: 7}, "Config.Choice"},
 	} {
 		if _, err := remote.Listen(tc.cfg); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want something of %q", name, err, tc.want)

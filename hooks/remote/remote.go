@@ -25,6 +25,16 @@
 // Buffer, nothing is lost when a process unregisters, finishes and closes its
 // connection, however long the next one takes to come (within BufferAge).
 //
+// # Who is let in
+//
+// Whoever is let in acts on all clients. Listeners are on the loopback interface
+// unless told otherwise, and let everybody in there. One that other computers
+// reach must say who may come: who proves to know a Secret, who has a client
+// certificate, or all of a Trusted network; Listen returns an error otherwise.
+// Existing clients of the protocol, which prove nothing, work on the loopback
+// interface and in trusted networks. Between computers, use TLS: without it a
+// secret keeps strangers out, but neither hides nor seals what is said.
+//
 // # Inline or not
 //
 // With gateway.Config.Inline events are forwarded on the event loops, which is
@@ -44,11 +54,13 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/secret"
 	"github.com/sluicegate/sluice/protocol"
 )
 
@@ -66,10 +78,8 @@ var (
 type Router struct {
 	cfg      Config
 	log      *slog.Logger
-	worker   net.Listener // nil without
-	task     net.Listener // nil without
-	node     protocol.Node
-	workerAt protocol.Node
+	worker   *door // nil without
+	task     *door // nil without
 	commands map[protocol.Cmd_Number]command
 
 	run  atomic.Bool
@@ -93,9 +103,16 @@ type Router struct {
 
 // Listen opens the listeners of a Router, so that a port that is taken is an
 // error here, and addresses that the system chooses are known. Nothing is
-// accepted before the gateway runs it. Other errors say which field of cfg is
+// accepted before the gateway runs it. A listener that other computers reach is
+// an error unless cfg says who may come. Other errors say which field of cfg is
 // wrong.
-func Listen(cfg Config) (*Router, error) {
+func Listen(cfg Config) (*Router, error) { return listen(cfg, netip.Addr.IsLoopback, patience) }
+
+// patience bounds how long a peer may take to show who it is.
+const patience = 5 * time.Second
+
+// listen is Listen. home reports whether an address is this computer's own.
+func listen(cfg Config, home func(netip.Addr) bool, patience time.Duration) (*Router, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
@@ -104,33 +121,42 @@ func Listen(cfg Config) (*Router, error) {
 		cfg: cfg, log: cfg.Logger, commands: commands(), seed: maphash.MakeSeed(),
 		clients: make(map[string]*client), workers: make(map[*workerConn]struct{}), tasks: make(map[*taskConn]struct{}),
 	}
-	if r.worker, r.workerAt, err = listen("worker", cfg.Worker, r.log); err != nil {
+	if r.worker, err = r.listen(secret.Worker, cfg.Worker, home, patience); err != nil {
 		return nil, err
 	}
-	if r.task, r.node, err = listen("task", cfg.Task, r.log); err != nil {
+	if r.task, err = r.listen(secret.Task, cfg.Task, home, patience); err != nil {
 		return nil, errors.Join(err, r.Discard())
 	}
 	return r, nil
 }
 
-func listen(name string, l Listener, log *slog.Logger) (net.Listener, protocol.Node, error) {
+// listen opens one listener, if it has an address.
+func (r *Router) listen(name string, l Listener, home func(netip.Addr) bool, patience time.Duration) (*door, error) {
 	if l.Addr == "" {
-		return nil, protocol.Node{}, nil
+		return nil, nil
 	}
-	ln, err := net.Listen("tcp", l.Addr)
+	ln, err := net.Listen("tcp", onLoopback(l.Addr))
+	if err == nil {
+		// Judged by what it has become: a name may mean anything.
+		if err = l.exposed(ln.Addr(), home); err != nil {
+			_ = ln.Close()
+		}
+	}
 	if err != nil {
-		return nil, protocol.Node{}, fmt.Errorf("remote: %s listener: %w", name, err)
+		return nil, fmt.Errorf("remote: %s listener: %w", name, err)
 	}
 	at := ln.Addr().(*net.TCPAddr).AddrPort()
 	node, err := protocol.NodeFromAddr(advertised(l, at))
 	if err != nil {
-		log.Warn("ids cannot name this listener; set its Advertise to the IPv4 address at which processes reach it",
+		r.log.Warn("ids cannot name this listener; set its Advertise to the IPv4 address at which processes reach it",
 			"listener", name, "addr", at.String())
 	} else if !l.Advertise.IsValid() && at.Addr().IsUnspecified() {
-		log.Warn("the listener is on all addresses, ids name this one; set its Advertise to choose",
+		r.log.Warn("the listener is on all addresses, ids name this one; set its Advertise to choose",
 			"listener", name, "addr", at.String(), "advertised", node.String())
 	}
-	return ln, node, nil
+	return &door{
+		r: r, name: name, l: l, ln: ln, node: node, home: home, patience: patience, tired: newNagger(), nag: newNagger(),
+	}, nil
 }
 
 // advertised returns the address by which ids name a listener.
@@ -155,7 +181,12 @@ func advertised(l Listener, at netip.AddrPort) netip.AddrPort {
 
 // Node returns the address of the task listener as it stands in uniqIds, or
 // zero if there is none that can. It implements hooks.NodeNamer.
-func (r *Router) Node() protocol.Node { return r.node }
+func (r *Router) Node() protocol.Node {
+	if r.task == nil {
+		return protocol.Node{}
+	}
+	return r.task.node
+}
 
 // WorkerAddr returns the address of the worker listener, or nil without one.
 func (r *Router) WorkerAddr() net.Addr { return addrOf(r.worker) }
@@ -163,21 +194,24 @@ func (r *Router) WorkerAddr() net.Addr { return addrOf(r.worker) }
 // TaskAddr returns the address of the task listener, or nil without one.
 func (r *Router) TaskAddr() net.Addr { return addrOf(r.task) }
 
-func addrOf(l net.Listener) net.Addr {
-	if l == nil {
+func addrOf(d *door) net.Addr {
+	if d == nil {
 		return nil
 	}
-	return l.Addr()
+	return d.ln.Addr()
+}
+
+// doors returns the listeners that there are.
+func (r *Router) doors() []*door {
+	return slices.DeleteFunc([]*door{r.worker, r.task}, func(d *door) bool { return d == nil })
 }
 
 // Discard closes the listeners of a Router that will not be run, for instance
 // because making the gateway failed. A gateway that runs it closes them itself.
 func (r *Router) Discard() error {
 	var err error
-	for _, l := range []net.Listener{r.worker, r.task} {
-		if l != nil {
-			err = errors.Join(err, l.Close())
-		}
+	for _, d := range r.doors() {
+		err = errors.Join(err, d.ln.Close())
 	}
 	return err
 }
@@ -193,13 +227,11 @@ func (r *Router) Run(ctx context.Context, bus hooks.Bus) error {
 	failed := make(chan error, 2)
 	var accepting sync.WaitGroup
 	if r.worker != nil {
-		accepting.Go(func() {
-			failed <- r.accept(r.worker, "worker", r.cfg.Worker.MaxConns, r.addWorker)
-		})
+		accepting.Go(func() { failed <- r.worker.accept(r.addWorker) })
 	}
 	if r.task != nil {
 		accepting.Go(func() {
-			failed <- r.accept(r.task, "task", r.cfg.Task.MaxConns, func(c net.Conn) bool { return r.addTask(c, bus) })
+			failed <- r.task.accept(func(c net.Conn, guest bool) bool { return r.addTask(c, guest, bus) })
 		})
 	}
 	ageing, stopAgeing := context.WithCancel(ctx)
@@ -213,34 +245,11 @@ func (r *Router) Run(ctx context.Context, bus hooks.Bus) error {
 	stopAgeing()
 	_ = r.Discard() // it ends the accepting, nothing else can be done about an error
 	accepting.Wait()
+	for _, d := range r.doors() {
+		d.clear()
+	}
 	r.stop()
 	return err
-}
-
-// accept hands a listener's connections to add until the listener is closed.
-// add returns false if there are too many.
-func (r *Router) accept(l net.Listener, name string, limit int, add func(net.Conn) bool) error {
-	tired := newNagger()
-	for wait := time.Duration(0); ; {
-		conn, err := l.Accept()
-		switch {
-		case err == nil:
-			wait = 0
-			if !add(conn) {
-				tired.Do(func() {
-					r.log.Warn("business connection refused: there are too many", "listener", name, "max", limit, "remote", conn.RemoteAddr().String())
-				})
-				_ = conn.Close()
-			}
-		case errors.Is(err, net.ErrClosed):
-			return nil
-		default:
-			// Out of descriptors, most likely: whoever is connected is served on.
-			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
-			tired.Do(func() { r.log.Error("accepting business connections", "listener", name, "error", err) })
-			time.Sleep(wait)
-		}
-	}
 }
 
 // stopTime bounds what Run takes to end.
@@ -271,9 +280,9 @@ func (r *Router) hangUp() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for w := range r.workers {
-		_ = w.conn.Close()
+		_ = cut(w.conn)
 	}
 	for t := range r.tasks {
-		_ = t.conn.Close()
+		_ = cut(t.conn)
 	}
 }

@@ -2,7 +2,6 @@ package remote
 
 import (
 	"net"
-	"net/netip"
 	"time"
 )
 
@@ -64,9 +63,4 @@ func (r *Router) tasksFrom(remote net.Addr) (tasks []*taskConn) {
 		}
 	}
 	return tasks
-}
-
-func hostOf(a net.Addr) netip.Addr {
-	ap, _ := netip.ParseAddrPort(a.String()) // zero is as good a name for what has no IP
-	return ap.Addr().Unmap()
 }

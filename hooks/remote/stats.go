@@ -36,6 +36,12 @@ type Stats struct {
 	Commands int64
 	// Malformed counts packets that were not understood.
 	Malformed int64
+	// Strangers is how many connections there are whose peers have yet to
+	// show who they are, by TLS or the secret.
+	Strangers int
+	// Refused counts connections that were closed as their peers did not
+	// show it, or not in time, or showed something else.
+	Refused int64
 }
 
 type dropReason uint8
@@ -48,9 +54,9 @@ const (
 )
 
 type counts struct {
-	sent, inDoubt, commands, malformed int64
-	dropped                            [dropReasons]int64
-	queued                             int
+	sent, inDoubt, commands, malformed, refused int64
+	dropped                                     [dropReasons]int64
+	queued                                      int
 }
 
 // Stats returns the counts so far.
@@ -62,7 +68,10 @@ func (r *Router) Stats() Stats {
 		Waiting: len(r.held), WaitingBytes: r.heldSize, Queued: r.counts.queued,
 		DroppedUnclaimed: r.counts.dropped[dropUnclaimed], DroppedFull: r.counts.dropped[dropFull],
 		DroppedStopped: r.counts.dropped[dropStopped], InDoubt: r.counts.inDoubt,
-		Commands: r.counts.commands, Malformed: r.counts.malformed,
+		Commands: r.counts.commands, Malformed: r.counts.malformed, Refused: r.counts.refused,
+	}
+	for _, d := range r.doors() {
+		s.Strangers += d.strangers.size() + d.guests.size()
 	}
 	for t := range r.tasks {
 		s.Commands += t.commands.Load()

@@ -20,10 +20,11 @@ import (
 // taskConn is one connection to the task listener. Its commands are carried
 // out one after the other, which is what their order rests on.
 type taskConn struct {
-	r    *Router
-	conn net.Conn
-	bus  hooks.Bus
-	nag  *rate.Sometimes
+	r     *Router
+	conn  net.Conn
+	guest bool // it may prove the secret, and need not
+	bus   hooks.Bus
+	nag   *rate.Sometimes
 
 	idle                atomic.Bool // reading, with nothing left to carry out
 	ended               atomic.Bool
@@ -31,13 +32,13 @@ type taskConn struct {
 }
 
 // addTask serves a connection on a goroutine of its own.
-func (r *Router) addTask(conn net.Conn, bus hooks.Bus) bool {
+func (r *Router) addTask(conn net.Conn, guest bool, bus hooks.Bus) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.tasks) >= r.cfg.Task.MaxConns || r.stopping {
 		return false
 	}
-	t := &taskConn{r: r, conn: conn, bus: bus, nag: newNagger()}
+	t := &taskConn{r: r, conn: conn, guest: guest, bus: bus, nag: newNagger()}
 	r.tasks[t] = struct{}{}
 	r.chores.Go(t.serve)
 	return true
@@ -46,7 +47,7 @@ func (r *Router) addTask(conn net.Conn, bus hooks.Bus) bool {
 // serve returns when the connection has ended.
 func (t *taskConn) serve() {
 	err := t.work()
-	_ = t.conn.Close()
+	_ = cut(t.conn)
 	t.ended.Store(true)
 	r := t.r
 	r.mu.Lock()
@@ -89,7 +90,11 @@ func (t *taskConn) work() (err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	l := t.r.cfg.Task
-	rd := protocol.NewReader(t, l.ReceiveLimit, []byte(l.Heartbeat))
+	src, err := t.r.task.hear(t, t.conn, t.guest)
+	if err != nil {
+		return err
+	}
+	rd := protocol.NewReader(src, l.ReceiveLimit, []byte(l.Heartbeat))
 	wr := protocol.NewWriter(t, math.MaxInt32)
 	for {
 		if !rd.Ready() {

@@ -16,8 +16,9 @@ import (
 
 // workerConn is one connection to the worker listener.
 type workerConn struct {
-	r    *Router
-	conn net.Conn
+	r     *Router
+	conn  net.Conn
+	guest bool // it may prove the secret, and need not
 	outbox
 
 	ended chan struct{} // closed when it has
@@ -25,13 +26,13 @@ type workerConn struct {
 }
 
 // addWorker serves a connection on goroutines of its own.
-func (r *Router) addWorker(conn net.Conn) bool {
+func (r *Router) addWorker(conn net.Conn, guest bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.workers) >= r.cfg.Worker.MaxConns || r.stopping {
 		return false
 	}
-	w := &workerConn{r: r, conn: conn, outbox: newOutbox(r.cfg.Queue, r.cfg.QueueEvents), ended: make(chan struct{})}
+	w := &workerConn{r: r, conn: conn, guest: guest, outbox: newOutbox(r.cfg.Queue, r.cfg.QueueEvents), ended: make(chan struct{})}
 	r.workers[w] = struct{}{}
 	r.serving.Go(w.serve)
 	return true
@@ -43,7 +44,7 @@ func (w *workerConn) serve() {
 	go func() {
 		err := w.writeAll()
 		if err != nil {
-			_ = w.conn.Close() // it ends the reading, and says the rest
+			_ = cut(w.conn) // it ends the reading, and says the rest
 		}
 		written <- err
 	}()
@@ -52,7 +53,7 @@ func (w *workerConn) serve() {
 	w.closing, w.broken = true, true
 	w.signal()
 	w.r.mu.Unlock()
-	_ = w.conn.Close()
+	_ = cut(w.conn)
 	if werr := <-written; werr != nil {
 		err = werr
 	}
@@ -63,7 +64,11 @@ func (w *workerConn) serve() {
 func (w *workerConn) read() error {
 	r, l := w.r, w.r.cfg.Worker
 	nag := newNagger()
-	rd := protocol.NewReader(w.conn, l.ReceiveLimit, []byte(l.Heartbeat))
+	src, err := r.worker.hear(w.conn, w.conn, w.guest)
+	if err != nil {
+		return err
+	}
+	rd := protocol.NewReader(src, l.ReceiveLimit, []byte(l.Heartbeat))
 	for {
 		if !rd.Ready() {
 			if err := w.conn.SetReadDeadline(time.Now().Add(l.ReadDeadline)); err != nil {
@@ -142,7 +147,7 @@ func (w *workerConn) register(p protocol.Packet) error {
 }
 
 func (r *Router) connID(conn net.Conn) string {
-	id := protocol.ConnID{Worker: r.workerAt, Time: uint32(time.Now().Unix())}
+	id := protocol.ConnID{Worker: r.worker.node, Time: uint32(time.Now().Unix())}
 	if at, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err == nil {
 		id.Business, _ = protocol.NodeFromAddr(at) // zero for what is not IPv4
 	}
@@ -263,6 +268,7 @@ func (w *workerConn) fail(b batch, done int) {
 
 // closeWrite tells the peer that nothing more comes, and leaves it to it to end
 // the connection: closing it with something unread would cut off what was sent.
+// Over TLS it is the alert of that meaning, and the socket stays whole.
 func (w *workerConn) closeWrite() error {
 	if c, ok := w.conn.(interface{ CloseWrite() error }); ok {
 		return c.CloseWrite()

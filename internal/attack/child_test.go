@@ -175,15 +175,6 @@ func drop(c net.Conn) {
 	_ = c.Close()
 }
 
-// writeUntilCut writes b again and again, until the gateway has cut c off.
-func writeUntilCut(c net.Conn, b []byte) {
-	for {
-		if _, err := c.Write(b); err != nil {
-			return
-		}
-	}
-}
-
 // ask sends a message and reads the answer.
 func ask(c *wsclient.Conn, text string) (string, error) {
 	if err := c.WriteMessage(websocket.OpText, []byte(text)); err != nil {
@@ -312,14 +303,15 @@ func (p *process) word() {
 // hear waits for the child's next line, which must be of that key.
 func (p *process) hear(key string) string {
 	p.t.Helper()
-	if !p.out.Scan() {
-		p.t.Fatalf("the child has ended before it said %s: %v", key, p.end())
+	if p.out.Scan() {
+		k, value, _ := strings.Cut(p.out.Text(), ": ")
+		if k != key {
+			p.t.Fatalf("the child said %q when %s was due", p.out.Text(), key)
+		}
+		return value
 	}
-	k, value, _ := strings.Cut(p.out.Text(), ": ")
-	if k != key {
-		p.t.Fatalf("the child said %q when %s was due", p.out.Text(), key)
-	}
-	return value
+	p.t.Fatalf("the child has ended before it said %s: %v", key, p.end())
+	return ""
 }
 
 // count is hear for a number.

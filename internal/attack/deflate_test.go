@@ -46,7 +46,7 @@ func TestDeflateBomb(t *testing.T) {
 		// What comes faster than it is handled ends the client, and what is
 		// behind it is not inflated any more.
 		if got := b.count("inbox full"); got > bombers {
-			t.Errorf("%d of %d were closed with 1008", got, bombers)
+			t.Errorf("%d of %d were closed with 1013", got, bombers)
 		}
 	})
 	must(t, a.end())
@@ -118,7 +118,7 @@ func smallBombs(a *assault) error {
 	}); err != nil {
 		return err
 	}
-	a.say("inbox full", closed.of(websocket.ClosePolicyViolation))
+	a.say("inbox full", closed.of(websocket.CloseTryAgainLater))
 	_, _ = closed.of(websocket.CloseNormal), closed.of(websocket.CloseAbnormal)
 	return closed.rest()
 }

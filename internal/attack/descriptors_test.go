@@ -32,7 +32,7 @@ type state struct {
 // room again when the attack is over.
 func TestDescriptorExhaustion(t *testing.T) {
 	n := scaled(3000, 2)
-	p := start(t, "few descriptors", "", 0, "")
+	p := start(t, "few descriptors", "", descriptors, "")
 	p.word()
 	addr := p.hear("addr")
 	look := func() (st state) {
@@ -97,7 +97,7 @@ func TestDescriptorExhaustion(t *testing.T) {
 // fewDescriptors is a gateway with few descriptors. It tells its state whenever it
 // is asked.
 func fewDescriptors(a *assault) error {
-	limit := unix.Rlimit{Cur: descriptors, Max: descriptors}
+	limit := unix.Rlimit{Cur: uint64(a.n), Max: uint64(a.n)}
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return err
 	}
@@ -127,28 +127,22 @@ func fewDescriptors(a *assault) error {
 func connections(a *assault) error {
 	var got tallyOf
 	err := a.each(a.n, 32, func(int) error {
-		if a.getsIn() {
-			got.add(1)
-		} else {
+		c, _ := a.dial()
+		if c == nil {
 			got.add(0)
+			return nil
 		}
+		_ = c.SetDeadline(time.Now().Add(wait))
+		if conn, _ := wsclient.Open(c, wsclient.Request{}); conn == nil {
+			got.add(0)
+			drop(c)
+			return nil
+		}
+		got.add(1)
 		return nil
 	})
 	a.say("connected", got.of(1))
 	a.say("turned away", got.of(0))
 	a.await()
 	return err
-}
-
-// getsIn opens a connection that stays, and reports whether there was room for it.
-func (a *assault) getsIn() bool {
-	c, err := a.dial()
-	if err != nil {
-		return false
-	}
-	_ = c.SetDeadline(time.Now().Add(wait))
-	if _, err = wsclient.Open(c, wsclient.Request{}); err != nil {
-		drop(c)
-	}
-	return err == nil
 }

@@ -67,6 +67,7 @@ func run(gc gateway.Config, rc *remote.Config) (*host, error) {
 	gc.Transports = []transport.Transport{gnet.Listen("127.0.0.1:0", gnet.Loops(2))}
 	gc.Limiter, gc.Registry, gc.Logger = h.limiter, h.reg, slog.New(h.log)
 	gc.Router = answering(h.answers)
+	gc.StuckAfter = -1 // it asks, too
 	if rc != nil {
 		rc.Worker.Addr, rc.Task.Addr, rc.Logger = "127.0.0.1:0", "127.0.0.1:0", gc.Logger
 		if h.bus, err = remote.Listen(*rc); err != nil {
@@ -294,6 +295,11 @@ func (s *server) stop() {
 	s.stopped = true
 	if s.watch != nil {
 		s.watch.leave()
+	}
+	// A drain asks the registry for those who are left, which counts as sending
+	// to them.
+	for begin := time.Now(); s.Stats().Clients > 0 && time.Since(begin) < wait; {
+		time.Sleep(time.Millisecond)
 	}
 	if err := s.end(); err != nil {
 		s.t.Errorf("Run: %v", err)

@@ -15,7 +15,7 @@ import (
 
 // slowConsumer and slowReason are what a client is closed with that does not read.
 const (
-	slowConsumer = websocket.ClosePolicyViolation
+	slowConsumer = websocket.CloseTryAgainLater
 	slowReason   = "slow consumer"
 )
 

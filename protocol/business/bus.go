@@ -208,6 +208,11 @@ func (b *bus) Publish(ctx context.Context, topics []string, data []byte) error {
 	return b.tell(ctx, b.gates, protocol.Cmd_TopicPublish, &protocol.TopicPublish{Topics: topics, Data: data})
 }
 
+// PublishLatest implements [hooks.Bus]. The protocol has no keys.
+func (b *bus) PublishLatest(ctx context.Context, topics []string, _ string, data []byte) error {
+	return b.Publish(ctx, topics, data)
+}
+
 // PublishBulk implements [hooks.Bus].
 func (b *bus) PublishBulk(ctx context.Context, topics []string, data [][]byte) error {
 	if !pairUp(topics, data) {

@@ -30,6 +30,14 @@
 // topic that is on two gateways therefore counts twice. If some gateways do not
 // answer, there is an error, and beside it what the others answered.
 //
+// # Trust
+//
+// A gateway on the same computer takes any process, one elsewhere those that it
+// is told to: by Config.Secret, which both know, by a client certificate in
+// Config.TLS, or by their network. A process that a gateway does not let in goes
+// on trying, and says so in the log; [ErrRefused] tells it from a network that
+// fails.
+//
 // # Failures
 //
 // Connections are made again when they break, and the process registers again.
@@ -51,6 +59,7 @@ package business
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -58,6 +67,7 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/secret"
 	"github.com/sluicegate/sluice/protocol"
 )
 
@@ -101,7 +111,8 @@ type Config struct {
 	// HeartbeatInterval is the time between heartbeats; the gateway's read
 	// deadline must be longer. Zero means 30 seconds.
 	HeartbeatInterval time.Duration
-	// DialTimeout bounds one attempt to connect. Zero means 5 seconds.
+	// DialTimeout bounds one attempt to connect, TLS and the proof of the
+	// Secret included. Zero means 5 seconds.
 	DialTimeout time.Duration
 	// SendDeadline bounds the time one write may take before the connection
 	// is given up. Zero means 10 seconds.
@@ -115,9 +126,20 @@ type Config struct {
 	// contexts. Zero means 5 seconds.
 	StopTimeout time.Duration
 
-	// Dial connects to an address, for instance with TLS to a proxy before
-	// the gateway. It is called on several goroutines at the same time, with
-	// network "tcp", and must return soon after ctx ends. Nil means TCP.
+	// Secret is what the gateways' listeners know too; each side proves to
+	// the other that it does. It should be random, and must have 16 bytes or
+	// more. Gateways that have none do not understand the proof. Without TLS
+	// it keeps nobody from reading along. Empty means that none is proven,
+	// which does on the gateway's own computer and in networks that it trusts.
+	Secret string
+	// TLS has all connections speak TLS, with its Certificates to show if the
+	// gateways ask for one. An empty ServerName means the host in a gateway's
+	// address. It must not be changed afterwards. Nil means plain TCP.
+	TLS *tls.Config
+	// Dial connects to an address, for instance by way of a proxy; TLS and
+	// Secret come on top of it. It is called on several goroutines at the same
+	// time, with network "tcp", and must return soon after ctx ends. Nil means
+	// TCP.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Logger gets the log. Nil means slog.Default().
 	Logger *slog.Logger
@@ -158,6 +180,11 @@ func (c Config) withDefaults() (Config, error) {
 	} {
 		if v < 0 {
 			return c, fmt.Errorf("business: Config.%s is negative; use 0 for the default or a positive value", name)
+		}
+	}
+	if c.Secret != "" {
+		if err := secret.Check(c.Secret); err != nil {
+			return c, fmt.Errorf("business: Config.Secret %w", err)
 		}
 	}
 	or(&c.Events, allEvents)

@@ -205,14 +205,12 @@ func (c *Client) finishHandlers() error {
 	}
 }
 
-// keepUp connects to addr and serves the connection, again and again, until ctx
+// keepUp connects to addr, a listener of that name, and serves the connection, again and again, until ctx
 // ends.
 func (c *Client) keepUp(ctx context.Context, level slog.Level, listener, addr string, serve func(net.Conn) error, failed func(error)) {
 	pause := c.cfg.MinBackoff
 	for ctx.Err() == nil {
-		dialing, cancel := context.WithTimeout(ctx, c.cfg.DialTimeout)
-		conn, err := c.cfg.Dial(dialing, "tcp", addr)
-		cancel()
+		conn, err := c.dial(ctx, listener, addr)
 		began := time.Now()
 		if err == nil {
 			err = serve(conn)

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/secret"
 	"github.com/sluicegate/sluice/protocol"
 )
 
@@ -212,7 +213,7 @@ func (l *lane) run(ctx context.Context) {
 	if l == l.gate.lanes[0] {
 		level = slog.LevelWarn // one line is enough for all
 	}
-	l.c.keepUp(ctx, level, "task", l.gate.addr.Task, func(conn net.Conn) error {
+	l.c.keepUp(ctx, level, secret.Task, l.gate.addr.Task, func(conn net.Conn) error {
 		l.gate.learnAddr(conn.RemoteAddr())
 		return l.serve(ctx, conn)
 	}, func(err error) {
@@ -414,6 +415,9 @@ func (l *lane) read(conn net.Conn) error {
 		}
 		if p.Heartbeat() {
 			continue
+		}
+		if secret.Refusal(p) {
+			return wanted(l.gate.addr.Task)
 		}
 		l.mu.Lock()
 		if len(l.asked) == 0 {

@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/sluicegate/sluice/internal/secret"
 	"github.com/sluicegate/sluice/internal/wire"
 	"github.com/sluicegate/sluice/protocol"
 )
@@ -68,7 +69,7 @@ func (l *link) run(ctx context.Context) {
 	defer cancel()
 	stop := context.AfterFunc(l.giveUp, cancel)
 	defer stop()
-	l.c.keepUp(ctx, slog.LevelWarn, "worker", l.gate.addr.Worker, func(conn net.Conn) error { return l.serve(ctx, conn) }, func(error) {})
+	l.c.keepUp(ctx, slog.LevelWarn, secret.Worker, l.gate.addr.Worker, func(conn net.Conn) error { return l.serve(ctx, conn) }, func(error) {})
 	l.leftOnce.Do(func() { close(l.left) })
 }
 
@@ -139,6 +140,10 @@ func (l *link) register(conn net.Conn, rd *protocol.Reader) (*registration, erro
 	for err == nil {
 		var p protocol.Packet
 		if p, err = rd.Next(); err != nil || p.Heartbeat() {
+			continue
+		}
+		if secret.Refusal(p) {
+			err = wanted(l.gate.addr.Worker)
 			continue
 		}
 		if p.Cmd != protocol.Cmd_Register {

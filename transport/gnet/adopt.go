@@ -13,7 +13,6 @@ import (
 	engine "github.com/panjf2000/gnet/v2"
 
 	"github.com/sluicegate/sluice/transport"
-	"github.com/sluicegate/sluice/transport/internal/loop"
 	"github.com/sluicegate/sluice/transport/websocket"
 )
 
@@ -174,27 +173,11 @@ func (e *events) adopted(c engine.Conn, a *adoption) ([]byte, engine.Action) {
 		}
 		return websocket.AppendClose(nil, websocket.CloseTryAgainLater, "no descriptors left"), engine.Close
 	}
-	conn := l.core.Adopt(e.socket(c, a.u.RemoteAddr), a.u)
+	conn := l.core.Adopt(c, a.u)
 	c.SetContext(conn)
 	conn.Begin(a.u.Received)
 	return nil, engine.None
 }
-
-// socket is c with the address that the HTTP server knows its peer by, which is
-// another one if there is a proxy between them.
-func (e *events) socket(c engine.Conn, addr net.Addr) loop.Socket {
-	if addr == nil || addr.String() == c.RemoteAddr().String() {
-		return c
-	}
-	return &proxied{c, addr}
-}
-
-type proxied struct {
-	engine.Conn
-	addr net.Addr
-}
-
-func (p *proxied) RemoteAddr() net.Addr { return p.addr }
 
 // CloseAdopted implements [transport.Adopter].
 func (t *Transport) CloseAdopted(code int, reason string) {

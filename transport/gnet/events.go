@@ -55,9 +55,6 @@ func (l *eventLoop) execute(task engine.Runnable) {
 
 // CloseSocket implements loop.Engine.
 func (l *eventLoop) CloseSocket(s loop.Socket) {
-	if p, ok := s.(*proxied); ok {
-		s = p.Conn
-	}
 	_ = l.el.Close(s.(engine.Conn))
 }
 
@@ -128,8 +125,12 @@ func (e *events) OnBoot(eng engine.Engine) engine.Action {
 }
 
 // OnTick implements the engine's EventHandler. It is called once the loops are
-// there, and that is all that it is for.
+// there, and that is all that it is for if there is a listener.
 func (e *events) OnTick() (time.Duration, engine.Action) {
+	if e.t.deaf {
+		e.t.beats.Add(1)
+		return beatEvery, engine.None
+	}
 	const never = 1 << 62
 	switch fresh, stopping := e.t.boot(); {
 	case stopping:

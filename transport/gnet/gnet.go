@@ -68,6 +68,7 @@ type Transport struct {
 	tearing bool // the engine is being torn down: hand it nothing
 
 	turnedAway, warned atomic.Int64 // clients; the second of the last warning
+	beats              atomic.Int64 // of the engine's ticker, if there is no listener
 
 	served, stopping atomic.Bool
 }
@@ -135,11 +136,13 @@ func (t *Transport) Serve(ctx context.Context, o transport.Options, h transport.
 			continue
 		}
 		if err == nil && ctx.Err() == nil {
-			err = errors.New("gnet: the engine has stopped by itself; see the log, and the descriptor limit (ulimit -n)")
+			err = errStoppedItself
 		}
 		return err
 	}
 }
+
+var errStoppedItself = errors.New("gnet: the engine has stopped by itself; see the log, and the descriptor limit (ulimit -n)")
 
 // run runs one engine until ctx ends and its connections are closed.
 func (t *Transport) run(ctx context.Context, addr *net.TCPAddr) error {
@@ -194,7 +197,7 @@ func (t *Transport) runDeaf(ctx context.Context) error {
 	defer close(t.begin())
 	// Package net has set no delay on what is adopted. The engine loses a
 	// descriptor when it cannot set it.
-	client, err := engine.NewClient(&events{t: t}, t.engineOptions(engine.TCPDelay)...)
+	client, err := engine.NewClient(&events{t: t}, append(t.engineOptions(engine.TCPDelay), engine.WithTicker(true))...)
 	if err == nil {
 		t.client = client
 		err = client.Start()
@@ -204,9 +207,12 @@ func (t *Transport) runDeaf(ctx context.Context) error {
 	}
 	t.boot()
 	t.opts.Ready(noAddr{})
-	<-ctx.Done()
-	t.closeClients(nil)
-	err = client.Stop()
+	itself := t.awaitEnd(ctx)
+	// A loop that has stopped does not say that it has closed anything.
+	late := make(chan struct{})
+	defer time.AfterFunc(t.opts.CloseTimeout+time.Second, func() { close(late) }).Stop()
+	t.closeClients(late)
+	err = errors.Join(itself, client.Stop())
 	for _, l := range t.eventLoops() {
 		l.core.Stop()
 	}
@@ -214,6 +220,32 @@ func (t *Transport) runDeaf(ctx context.Context) error {
 		return fmt.Errorf("gnet: %w", err)
 	}
 	return nil
+}
+
+// The engine's ticker beats so often while its loops run, and has stopped when it
+// was not heard of for so long.
+const (
+	beatEvery = 500 * time.Millisecond
+	beatLost  = 5 * time.Second
+)
+
+// awaitEnd waits until ctx ends, or an engine without a listener has stopped by
+// itself, which nothing but the end of its ticker tells.
+func (t *Transport) awaitEnd(ctx context.Context) error {
+	look := time.NewTicker(beatEvery)
+	defer look.Stop()
+	for seen, since := t.beats.Load(), time.Now(); ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-look.C:
+			if beats := t.beats.Load(); beats != seen {
+				seen, since = beats, now
+			} else if now.Sub(since) > beatLost {
+				return errStoppedItself
+			}
+		}
+	}
 }
 
 // noAddr is the address of a transport without a listener.

@@ -14,6 +14,11 @@
 // The host's mux decides about the path, so Config.Path is best left empty; its
 // server decides about the size of a request's head and the time it may take.
 //
+// The server reads the connections, and so a PROXY header: a host whose proxies send
+// one wraps the server's listener in one that takes it off, and leaves
+// Config.ProxyProtocol empty. Headers such as X-Forwarded-For are the gateway's
+// affair here as anywhere, see Config.TrustedProxies.
+//
 // A client costs one goroutine that reads, and a second one only while there is
 // something to write. With [HandOver], plain TCP connections go to the event
 // loops of another transport after their handshake and cost none; TLS
@@ -97,8 +102,9 @@ func New(opts ...Option) *Transport {
 	return t
 }
 
-// Serve implements [transport.Transport]. It may be called once. The address that
-// it reports is no address of its own: the host's server has it. At the end it
+// Serve implements [transport.Transport]. It may be called once, and not with
+// Options.ProxyProtocol, which is for transports that accept connections. The
+// address that it reports is no address of its own: the host's server has it. At the end it
 // waits until all connections are gone, which Options.CloseTimeout sees to.
 func (t *Transport) Serve(ctx context.Context, o transport.Options, h transport.Handler) error {
 	if err := t.start(o, h); err != nil {
@@ -126,6 +132,10 @@ func (t *Transport) start(o transport.Options, h transport.Handler) error {
 	defer t.mu.Unlock()
 	if t.loops != nil {
 		return errors.New("nethttp: Serve was called before; make another transport with New")
+	}
+	if len(o.ProxyProtocol) > 0 {
+		return errors.New("nethttp: ProxyProtocol is set, but it is the HTTP server that reads the connections; " +
+			"wrap its listener in one that reads PROXY headers, and leave ProxyProtocol empty")
 	}
 	t.opts, t.handler = o, h
 	t.negotiation = websocket.HandshakeOptions{Subprotocols: o.Subprotocols, Origins: o.Origins, Compression: o.Compression}

@@ -137,6 +137,15 @@ func TestNotServing(t *testing.T) {
 	}
 }
 
+// A PROXY header would have to be read by the host's server: whoever configures it
+// here hears so, instead of taking the proxy for every client.
+func TestProxyProtocolIsTheHosts(t *testing.T) {
+	o := transport.Options{ProxyProtocol: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
+	if err := nethttp.New().Serve(t.Context(), o, nil); err == nil || !strings.Contains(err.Error(), "ProxyProtocol") {
+		t.Errorf("%v, want an error that names ProxyProtocol", err)
+	}
+}
+
 // limiter notes which addresses come and go.
 type limiter struct{ opened, closed chan netip.Addr }
 

@@ -21,7 +21,12 @@ const (
 	httpURLOpt  = "url?"
 	requestPath = "path"
 	origins     = "origins"
-	ipv4Opt     = "ipv4?" // IPv4:port
+	ipv4Opt     = "ipv4?"     // IPv4:port
+	businessOpt = "business?" // host:port, on this computer without a host
+	networks    = "networks"
+	trusted     = "trusted" // networks, not all of them
+	secretOpt   = "secret?" // is never shown
+	yesOrNo     = "bool"
 )
 
 // maxInt bounds numbers whose tag names no upper bound.
@@ -104,6 +109,9 @@ func (c check) judge(v any, inFile bool) error {
 }
 
 func (c check) judgeText(s string, inFile bool) error {
+	if c.name == secretOpt {
+		return judgeSecret(s)
+	}
 	if !utf8.ValidString(s) {
 		return fmt.Errorf("is %s, which is not UTF-8; write it in UTF-8", quote(s))
 	}
@@ -128,6 +136,14 @@ func (c check) wrong(what string, inFile bool) error {
 	return errors.New(what + "; use " + c.want(inFile))
 }
 
+// describe shows a value of a file that is of the wrong type.
+func (c check) describe(v any) string {
+	if c.name == secretOpt {
+		return "not a text"
+	}
+	return describe(v)
+}
+
 // want says what is right.
 func (c check) want(inFile bool) string {
 	switch {
@@ -150,8 +166,12 @@ func (c check) want(inFile bool) string {
 			return fmt.Sprintf("a list of whole numbers from %d to %d, such as [%d, %d]", c.min, c.max, c.min, c.min+1)
 		}
 		return fmt.Sprintf("whole numbers from %d to %d with commas between them, such as %d,%d", c.min, c.max, c.min, c.min+1)
+	case c.name == networks, c.name == trusted:
+		return "a list of networks, such as [\"10.0.0.0/8\"]"
 	case c.kind == reflect.TypeFor[[]string]():
 		return "a list of texts, such as [\"https://example.com\"]"
+	case c.name == yesOrNo:
+		return "true or false"
 	default:
 		return "a text in quotes"
 	}

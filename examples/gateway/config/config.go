@@ -32,13 +32,18 @@ type Config struct {
 	Metrics  Metrics  `help:"what the command Metrics answers with"`
 }
 
-// Limit is the section [Limit].
+// Limit is the section [Limit]. The existing gateway does not know the last two
+// keys.
 type Limit struct {
 	OnOpen    int `default:"0" check:"0.." help:"clients that may connect per second; 0: off"`
 	OnMessage int `default:"0" check:"0.." help:"messages that all clients may send per second, the others are dropped; 0: off"`
+
+	IPConnections int `default:"0" check:"0.." help:"own key: clients that one IPv4 address or IPv6 /64 may have at a time; behind a proxy all have its address; 0: off"`
+	IPOpens       int `default:"0" check:"0.." help:"own key: clients that may connect per second from one IPv4 address or IPv6 /64; behind a proxy all have its address; 0: off"`
 }
 
-// Customer is the section [Customer], the clients' side.
+// Customer is the section [Customer], the clients' side. The existing gateway does
+// not know the last three keys.
 type Customer struct {
 	ListenAddress       string        `default:"127.0.0.1:6060" check:"address" help:"address for clients"`
 	HandlePattern       string        `default:"/netsvr" check:"path" help:"path at which clients connect; empty: any"`
@@ -57,12 +62,16 @@ type Customer struct {
 	LimitWindowSize            time.Duration `default:"1s" check:"1ms.." help:"window in which the messages of one client are counted"`
 	LimitWindowMaxRequests     int           `default:"0" check:"0.." help:"messages of one client per window, the others are dropped; 0: off"`
 	LimitZeroWindowMaxRequests int           `default:"0" check:"0.." help:"messages of one client in its first window, if there is a limit per window; 0: as in any other"`
+
+	LimitExceeded  string   `default:"drop" check:"drop|close" help:"own key: what becomes of a client with messages over its limit per window, its messages alone are dropped or it is closed with 1013"`
+	TrustedProxies []string `default:"" check:"networks" help:"own key: networks of HTTP proxies whose X-Forwarded-For or X-Real-IP names the client; empty: none is believed, the headers are passed on as they come"`
+	ProxyProtocol  []string `default:"" check:"networks" help:"own key: networks of proxies that begin each connection with a PROXY header of version 2, and must; empty: none"`
 }
 
-// Worker is the section [Worker]. The existing gateway does not know the last
-// four keys.
+// Worker is the section [Worker]. The existing gateway knows none of the
+// keys from BufferSize on.
 type Worker struct {
-	ListenAddress    string        `default:"127.0.0.1:6061" check:"address?" help:"address for registrations: who reaches it sees and controls all clients; empty: none"`
+	ListenAddress    string        `default:"127.0.0.1:6061" check:"business?" help:"address for registrations, \":6061\" is on this computer only: who is let in sees and controls all clients; empty: none"`
 	ReadDeadline     time.Duration `default:"120s" check:"1ms.." help:"close a connection that sends nothing for so long"`
 	SendDeadline     time.Duration `default:"10s" check:"1ms.." help:"close a connection if writing to it takes so long"`
 	ReceivePackLimit int           `default:"2097152" check:"64.." help:"largest packet received, in bytes"`
@@ -74,17 +83,34 @@ type Worker struct {
 	BufferAge  time.Duration `default:"30s" check:"0s.." help:"own key: how long these events are kept; 0s: drop them"`
 	Choice     string        `default:"client" check:"client|roundrobin" help:"own key: who gets an event, always one process per client or each in turn"`
 	Advertise  string        `default:"" check:"ipv4?" help:"own key: IPv4 address and port in connIds; empty: the address listened on"`
+
+	Secret              string   `default:"" check:"secret?" help:"own key: what processes must prove to know, 16 bytes or more, except on this computer and in TrustedNetworks; empty: none"`
+	SecretFile          string   `default:"" check:"text" help:"own key: file with that secret; empty: none"`
+	TrustedNetworks     []string `default:"" check:"trusted" help:"own key: networks, such as \"10.1.0.0/16\", whose processes need no secret"`
+	TLSCert             string   `default:"" check:"text" help:"own key: file with the certificate to speak TLS by; empty: no TLS"`
+	TLSKey              string   `default:"" check:"text" help:"own key: file with the certificate's private key"`
+	TLSClientCA         string   `default:"" check:"text" help:"own key: file with the authority whose certificates processes must show; empty: none"`
+	InsecureAllowAnyone bool     `default:"false" check:"bool" help:"own key: let in anyone who reaches the address, instead of all this"`
 }
 
-// Task is the section [Task]. The existing gateway does not know the last key.
+// Task is the section [Task]. The existing gateway knows none of the keys
+// from Advertise on.
 type Task struct {
-	ListenAddress    string        `default:"127.0.0.1:6062" check:"address?" help:"address for commands: who reaches it controls all clients; empty: none"`
+	ListenAddress    string        `default:"127.0.0.1:6062" check:"business?" help:"address for commands, \":6062\" is on this computer only: who is let in controls all clients; empty: none"`
 	ReadDeadline     time.Duration `default:"120s" check:"1ms.." help:"close a connection that sends nothing for so long"`
 	SendDeadline     time.Duration `default:"10s" check:"1ms.." help:"close a connection if writing to it takes so long"`
 	ReceivePackLimit int           `default:"2097152" check:"64.." help:"largest packet received, in bytes"`
 	ReadBufferSize   int           `default:"0" check:"0.." help:"not needed, the buffer finds its size; accepted from existing files"`
 	HeartbeatMessage string        `default:"~6YOt5rW35piO~" check:"text" help:"packet that only shows that the process is alive; empty: the default"`
 	Advertise        string        `default:"" check:"ipv4?" help:"own key: IPv4 address and port in uniqIds, by which processes find a client's gateway; empty: the address listened on"`
+
+	Secret              string   `default:"" check:"secret?" help:"own key: what processes must prove to know, 16 bytes or more, except on this computer and in TrustedNetworks; empty: none"`
+	SecretFile          string   `default:"" check:"text" help:"own key: file with that secret; empty: none"`
+	TrustedNetworks     []string `default:"" check:"trusted" help:"own key: networks, such as \"10.1.0.0/16\", whose processes need no secret"`
+	TLSCert             string   `default:"" check:"text" help:"own key: file with the certificate to speak TLS by; empty: no TLS"`
+	TLSKey              string   `default:"" check:"text" help:"own key: file with the certificate's private key"`
+	TLSClientCA         string   `default:"" check:"text" help:"own key: file with the authority whose certificates processes must show; empty: none"`
+	InsecureAllowAnyone bool     `default:"false" check:"bool" help:"own key: let in anyone who reaches the address, instead of all this"`
 }
 
 // Metrics is the section [Metrics].

@@ -2,6 +2,7 @@ package config
 
 import (
 	"flag"
+	"net/netip"
 	"os"
 	"reflect"
 	"strings"
@@ -29,6 +30,7 @@ func TestDefaults(t *testing.T) {
 		{c.Worker.BufferSize, 16 << 20},
 		{c.Worker.BufferAge, 30 * time.Second},
 		{c.Worker.Choice, "client"},
+		{[]bool{c.Worker.InsecureAllowAnyone, c.Task.InsecureAllowAnyone}, []bool{false, false}},
 		{c.Task.ListenAddress, "127.0.0.1:6062"},
 		{[]int{c.Customer.ReceivePackLimit, c.Worker.ReceivePackLimit, c.Task.ReceivePackLimit}, []int{2 << 20, 2 << 20, 2 << 20}},
 		{len(c.Metrics.Item), 13},
@@ -96,15 +98,17 @@ func TestExistingFile(t *testing.T) {
 			OnOpenCallbackApi: "http://127.0.0.1:8000/open", OnCloseCallbackApi: "https://api.example.com/close?a=1",
 			CallbackApiDeadline: 1500 * time.Millisecond,
 			LimitWindowSize:     2 * time.Second, LimitWindowMaxRequests: 40, LimitZeroWindowMaxRequests: 10,
+			LimitExceeded:  "drop",
+			TrustedProxies: []string{}, ProxyProtocol: []string{},
 		},
 		Worker: Worker{
 			ListenAddress: "localhost:7061", ReadDeadline: time.Minute, SendDeadline: 5 * time.Second, ReceivePackLimit: 1 << 20,
 			ReadBufferSize: 4096, SendChanCap: 1024, HeartbeatMessage: "w",
-			BufferSize: 16 << 20, BufferAge: 30 * time.Second, Choice: "client",
+			BufferSize: 16 << 20, BufferAge: 30 * time.Second, Choice: "client", TrustedNetworks: []string{},
 		},
 		Task: Task{
 			ListenAddress: "localhost:7062", ReadDeadline: 61 * time.Second, SendDeadline: 6 * time.Second, ReceivePackLimit: 1 << 21,
-			ReadBufferSize: 8192, HeartbeatMessage: "t",
+			ReadBufferSize: 8192, HeartbeatMessage: "t", TrustedNetworks: []string{},
 		},
 		Metrics: Metrics{Item: []int{1, 2, 6, 13}},
 	}
@@ -185,6 +189,28 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
+func TestNetworks(t *testing.T) {
+	cfg, err := load("", nil, []string{"SLUICE_CUSTOMER_TRUSTEDPROXIES=10.0.0.0/8, 192.0.2.1,fd00::/8,::1"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []netip.Prefix{
+		netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"),
+		netip.MustParsePrefix("fd00::/8"), netip.MustParsePrefix("::1/128"),
+	}
+	if got := Networks(cfg.Customer.TrustedProxies); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := Networks(cfg.Customer.ProxyProtocol); got != nil {
+		t.Errorf("of an empty list: %v", got)
+	}
+	for _, bad := range []string{"", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0", "10.*", "fe80::1%eth0", "fd00::1/8", "localhost", "10.0.0.1:80", "0.0.0.0/0,::/0"} {
+		if judgeNetwork(bad) == nil {
+			t.Errorf("network %q was accepted", bad)
+		}
+	}
+}
+
 func TestPrintRoundTrip(t *testing.T) {
 	for _, change := range []func(*Config){
 		func(*Config) {},
@@ -192,7 +218,12 @@ func TestPrintRoundTrip(t *testing.T) {
 		func(c *Config) { c.Customer.AllowOrigin = []string{"*", "a.example"}; c.Metrics.Item = []int{} },
 		func(c *Config) { c.LogFile = "a \"b\"\\c\n\x7f\u00e9'#"; c.Worker.ListenAddress = "" },
 		func(c *Config) { c.ShutdownWaitTime = 1500 * time.Millisecond; c.Customer.HeartbeatInterval = 0 },
+		func(c *Config) {
+			c.Task.ListenAddress, c.Task.TrustedNetworks = "10.0.0.1:6062", []string{"10.0.0.0/8", "fd00::/8"}
+			c.Worker.ListenAddress, c.Worker.InsecureAllowAnyone = "0.0.0.0:6061", true
+		},
 		func(c *Config) { c.Customer.CompressionLevel = -2; c.Worker.Advertise = "10.0.0.1:1" },
+		func(c *Config) { c.Customer.TrustedProxies = []string{"10.0.0.0/8", "::1"} },
 	} {
 		c := Default()
 		change(&c)

@@ -73,7 +73,7 @@ func (f field) variable() string {
 // store sets the value, which parse or convert has returned.
 func (f field) store(v any) { f.at.Set(reflect.ValueOf(v)) }
 
-// value returns the value: a string, int, time.Duration, []string or []int.
+// value returns the value: a string, bool, int, time.Duration, []string or []int.
 func (f field) value() any { return f.at.Interface() }
 
 // parse returns the value that text from a flag or the environment means.
@@ -84,6 +84,11 @@ func (f field) parse(text string) (any, error) {
 	switch f.at.Interface().(type) {
 	case int:
 		v, err = strconv.Atoi(text)
+	case bool:
+		if text != "true" && text != "false" {
+			err = strconv.ErrSyntax
+		}
+		v = text == "true"
 	case time.Duration:
 		v, err = time.ParseDuration(text)
 	case []string:
@@ -126,6 +131,10 @@ func (f field) convert(v any) (any, error) {
 		if s, ok := v.(string); ok {
 			return s, f.check.judge(s, true)
 		}
+	case bool:
+		if b, ok := v.(bool); ok {
+			return b, nil
+		}
 	case int:
 		if n, ok := v.(int64); ok {
 			if int64(int(n)) == n {
@@ -157,7 +166,7 @@ func (f field) convert(v any) (any, error) {
 			return list, f.check.judge(list, true)
 		}
 	}
-	return nil, f.check.wrong("is "+describe(v), true)
+	return nil, f.check.wrong("is "+f.check.describe(v), true)
 }
 
 // listOf converts items. bad is the index of the first that is of another

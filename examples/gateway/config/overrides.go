@@ -25,11 +25,16 @@ type setting struct{ key, text string }
 func (f *Flags) Register(fs *flag.FlagSet) {
 	c := Default()
 	for _, field := range fieldsOf(&c) {
-		fs.Func(field.key, field.help, func(text string) error {
+		set := func(text string) error {
 			// Judged by Load, with everything else.
 			f.set = append(f.set, setting{field.key, text})
 			return nil
-		})
+		}
+		if field.check.name == yesOrNo {
+			fs.BoolFunc(field.key, field.help, set)
+			continue
+		}
+		fs.Func(field.key, field.help, set)
 	}
 }
 

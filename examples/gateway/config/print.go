@@ -9,7 +9,7 @@ import (
 )
 
 // TOML returns the configuration as a file that Load accepts, with the meaning
-// of each key.
+// of each key. A secret is left out: a comment says that there is one.
 func (c Config) TOML() string {
 	var b strings.Builder
 	b.WriteString("# Configuration of the Sluice gateway. Every key may be left out. A flag, as\n" +
@@ -31,6 +31,10 @@ func (c Config) TOML() string {
 			fmt.Fprintf(&b, "# %s = [\"https://example.com\"]\n", f.name())
 			continue
 		}
+		if f.check.name == secretOpt && f.value() != "" {
+			fmt.Fprintf(&b, "# %s = \"it is set, and not shown\"\n", f.name())
+			continue
+		}
 		fmt.Fprintf(&b, "%s = %s\n", f.name(), tomlValue(f.value()))
 	}
 	return b.String()
@@ -43,6 +47,8 @@ func tomlValue(v any) string {
 	switch v := v.(type) {
 	case int:
 		return strconv.Itoa(v)
+	case bool:
+		return strconv.FormatBool(v)
 	case time.Duration:
 		return tomlText(formatDuration(v))
 	case string:

@@ -12,6 +12,8 @@ const (
 	aDuration = `use a duration in quotes, such as "120s" or "1m30s", from `
 	notTOML   = "; write key = value, with texts, addresses and durations in quotes"
 	anAddress = `it must be host:port, such as "127.0.0.1:6060", "[::1]:6060" or, for all addresses, ":6060"`
+	aNetwork  = `it must be a network such as "10.0.0.0/8" or "fd00::/8", or an IP address`
+	aBusiness = `it must be host:port, such as "127.0.0.1:6061" or "10.0.0.5:6061"; all addresses are "0.0.0.0:6061"`
 	anOrigin  = `it must be an origin such as "https://example.com", a host such as "example.com:8080", or "*"`
 )
 
@@ -29,6 +31,7 @@ PprofListenAddress = true
 Multicore = "80"
 MaxOnlineNum = 1.5
 AllowOrigin = "*"
+TrustedProxies = "10.0.0.0/8"
 HeartbeatInterval = 1979-05-27
 [Worker]
 ReadDeadline = ["1s"]
@@ -40,9 +43,10 @@ Item = [1, "2"]`, []string{
 			`6: Customer.Multicore is the text "80"; use a whole number from 0 to 100`,
 			`7: Customer.MaxOnlineNum is the number 1.5; use a whole number from 0 to 2147483647`,
 			`8: Customer.AllowOrigin is the text "*"; use a list of texts, such as ["https://example.com"]`,
-			`9: Customer.HeartbeatInterval is a date or time; ` + aDuration + `0s to 8760h`,
-			`11: Worker.ReadDeadline is a list; ` + aDuration + `1ms to 8760h`,
-			`13: Metrics.Item has the text "2" in it; use a list of whole numbers from 1 to 13, such as [1, 2]`,
+			`9: Customer.TrustedProxies is the text "10.0.0.0/8"; use a list of networks, such as ["10.0.0.0/8"]`,
+			`10: Customer.HeartbeatInterval is a date or time; ` + aDuration + `0s to 8760h`,
+			`12: Worker.ReadDeadline is a list; ` + aDuration + `1ms to 8760h`,
+			`14: Metrics.Item has the text "2" in it; use a list of whole numbers from 1 to 13, such as [1, 2]`,
 		}},
 		{"out of range", `
 [Limit]
@@ -79,6 +83,8 @@ AllowOrigin = ["a.example", "https://a.example/", "*.example.com"]
 HeartbeatInterval = "2 minutes"
 OnOpenCallbackApi = "127.0.0.1:8000/open"
 OnCloseCallbackApi = "ftp://a/b"
+TrustedProxies = ["10.0.0.1", "10.0.0.1/8"]
+ProxyProtocol = ["haproxy"]
 [Worker]
 ListenAddress = "127.0.0.1:worker"
 Advertise = "[::1]:6061"
@@ -91,10 +97,12 @@ ListenAddress = "10.0.0:6062"`, []string{
 			`6: Customer.HeartbeatInterval is "2 minutes"; ` + aDuration + `0s to 8760h`,
 			`7: Customer.OnOpenCallbackApi is "127.0.0.1:8000/open": it must be a URL such as "http://127.0.0.1:8080/open"`,
 			`8: Customer.OnCloseCallbackApi is "ftp://a/b": it must be a URL such as "http://127.0.0.1:8080/open"`,
-			`10: Worker.ListenAddress is "127.0.0.1:worker": its port must be a number from 0 to 65535; 0 picks a free one`,
-			`11: Worker.Advertise is "[::1]:6061": it must be the IPv4 address and port at which business processes reach this gateway, such as "10.0.0.5:6062"`,
-			`12: Worker.Choice is "random"; use "client" or "roundrobin"`,
-			`14: Task.ListenAddress is "10.0.0:6062": its host must be a name or an IP address`,
+			`9: Customer.TrustedProxies has "10.0.0.1/8": ` + aNetwork,
+			`10: Customer.ProxyProtocol has "haproxy": ` + aNetwork,
+			`12: Worker.ListenAddress is "127.0.0.1:worker": its port must be a number from 0 to 65535; 0 picks a free one`,
+			`13: Worker.Advertise is "[::1]:6061": it must be the IPv4 address and port at which business processes reach this gateway, such as "10.0.0.5:6062"`,
+			`14: Worker.Choice is "random"; use "client" or "roundrobin"`,
+			`16: Task.ListenAddress is "10.0.0:6062": its host must be a name or an IP address`,
 		}},
 		{"path and wildcard", "Customer.HandlePattern = '/a?b'\nCustomer.AllowOrigin = ['*.a.example']\nCustomer.ListenAddress = ''\nLogLevel = ''", []string{
 			`1: Customer.HandlePattern is "/a?b": it must end before '?', as it is compared with the path alone`,
@@ -132,7 +140,7 @@ Task = { Deep = { er = 1 }, ListenAddress.x = 1 }
 ["Metrics"]
 "Item" = [0]`, []string{
 			`2: Customer.Multicore is 200; use a whole number from 0 to 100`,
-			`3: Worker.ListenAddress is "x": ` + anAddress,
+			`3: Worker.ListenAddress is "x": ` + aBusiness,
 			`4: Limit.OnOpen is -1; use a whole number from 0 to 2147483647`,
 			`4: Limit.OnMessage is the text "x"; use a whole number from 0 to 2147483647`,
 			`5: Task.Deep is unknown; remove it, or see -h for the names there are`,

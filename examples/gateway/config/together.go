@@ -22,7 +22,7 @@ func (l *loader) checkTogether() (problems Problems) {
 	listeners := []string{"Customer.ListenAddress", "Worker.ListenAddress", "Task.ListenAddress", "PprofListenAddress"}
 	for i, b := range listeners {
 		for _, a := range listeners[:i] {
-			if ok(a, b) && collide(l.text(a), l.text(b)) {
+			if ok(a, b) && collide(l.address(a), l.address(b)) {
 				add(b, a, "is the address of %s too (%s); give each a port of its own")
 			}
 		}
@@ -33,10 +33,22 @@ func (l *loader) checkTogether() (problems Problems) {
 			add(limit, text, "does not fit with %s (%s): a heartbeat must not be longer than the limit")
 		}
 	}
+	for _, section := range []string{"Worker", "Task"} {
+		problems = append(problems, l.checkTrust(section, add)...)
+	}
 	return problems
 }
 
 func (l *loader) text(key string) string { return l.fields[key].value().(string) }
+
+// address returns the address that a key means.
+func (l *loader) address(key string) string {
+	text := l.text(key)
+	if host, port, err := net.SplitHostPort(text); err == nil && host == "" && l.fields[key].check.name == businessOpt {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return text
+}
 
 // collide reports whether two addresses cannot be listened on at the same time.
 func collide(a, b string) bool {

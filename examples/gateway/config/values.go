@@ -14,7 +14,7 @@ import (
 // what is right; the caller adds what is there.
 func judgeOf(name string) func(string) error {
 	switch name {
-	case anyText:
+	case anyText, secretOpt, yesOrNo:
 		return nil
 	case address:
 		return judgeAddress
@@ -28,6 +28,12 @@ func judgeOf(name string) func(string) error {
 		return judgeOrigin
 	case ipv4Opt:
 		return optional(judgeIPv4)
+	case businessOpt:
+		return optional(judgeBusiness)
+	case trusted:
+		return judgeTrusted
+	case networks:
+		return judgeNetwork
 	default:
 		panic("unknown check " + strconv.Quote(name))
 	}
@@ -43,9 +49,17 @@ func optional(judge func(string) error) func(string) error {
 }
 
 func judgeAddress(s string) error {
+	return judgeHostPort(s, "it must be host:port, such as \"127.0.0.1:6060\", \"[::1]:6060\" or, for all addresses, \":6060\"")
+}
+
+func judgeBusiness(s string) error {
+	return judgeHostPort(s, "it must be host:port, such as \"127.0.0.1:6061\" or \"10.0.0.5:6061\"; all addresses are \"0.0.0.0:6061\"")
+}
+
+func judgeHostPort(s, use string) error {
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
-		return errors.New("it must be host:port, such as \"127.0.0.1:6060\", \"[::1]:6060\" or, for all addresses, \":6060\"")
+		return errors.New(use)
 	}
 	if !validPort(port) {
 		return errors.New("its port must be a number from 0 to 65535; 0 picks a free one")
@@ -100,6 +114,56 @@ func judgeIPv4(s string) error {
 	}
 	return nil
 }
+
+func judgeNetwork(s string) error {
+	if _, ok := parseNetwork(s); !ok {
+		return errors.New("it must be a network such as \"10.0.0.0/8\" or \"fd00::/8\", or an IP address")
+	}
+	return nil
+}
+
+// judgeTrusted is judgeNetwork for networks that need no secret.
+func judgeTrusted(s string) error {
+	if p, ok := parseNetwork(s); ok && p.Bits() == 0 {
+		return errors.New("that is everybody; name networks, or set InsecureAllowAnyone if it is meant")
+	}
+	return judgeNetwork(s)
+}
+
+// parseNetwork reads a network, or an address, which is a network of one. One whose
+// address has bits behind its prefix was meant to be something else.
+func parseNetwork(s string) (netip.Prefix, bool) {
+	if p, err := netip.ParsePrefix(s); err == nil {
+		return p, p == p.Masked()
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" {
+		return netip.Prefix{}, false
+	}
+	return netip.PrefixFrom(a, a.BitLen()), true
+}
+
+// Networks returns the networks of a list that Load has accepted, nil if it is
+// empty.
+func Networks(list []string) (ps []netip.Prefix) {
+	for _, s := range list {
+		if p, ok := parseNetwork(s); ok {
+			ps = append(ps, p)
+		}
+	}
+	return ps
+}
+
+// judgeSecret does not repeat it, wherever the error may end.
+func judgeSecret(s string) error {
+	if s != "" && len(s) < minSecret {
+		return fmt.Errorf("has %d bytes; use at least %d, random ones", len(s), minSecret)
+	}
+	return nil
+}
+
+// minSecret is the shortest that package remote takes.
+const minSecret = 16
 
 func judgeOrigin(s string) error {
 	const use = "it must be an origin such as \"https://example.com\", a host such as \"example.com:8080\", or \"*\""

@@ -3,9 +3,11 @@ package loop
 import "github.com/sluicegate/sluice/transport"
 
 // Adopt makes a connection of s, whose opening handshake was made elsewhere. It
-// is open once Begin is called; until then the engine can make it known.
+// is open once Begin is called; until then the engine can make it known. Its peer
+// has the address of u, which is another than that of s if there is a proxy between
+// them.
 func (l *Loop) Adopt(s Socket, u transport.Upgrade) *Conn {
-	c := l.Attach(s)
+	c := l.attach(from(s, u.RemoteAddr))
 	c.value = &handshake{conn: c, accepted: true, value: u.Value}
 	c.state = stateDeciding
 	c.flags |= adopted

@@ -81,7 +81,7 @@ func TestOverflow(t *testing.T) {
 	want(t, "closed within the limit", a.closed, 0)
 	send(sized(200))
 	want(t, "closed", a.closed, 1)
-	want(t, "cause", a.cause, transport.CloseCause{Code: 1008, Reason: "slow consumer"})
+	want(t, "cause", a.cause, transport.CloseCause{Code: 1013, Reason: "slow consumer"})
 	want(t, "dropped", a.dropped[transport.DropSlow], 5)
 	want(t, "dropped bytes", a.droppedBytes, 1000)
 	send(text("too late"))
@@ -90,9 +90,9 @@ func TestOverflow(t *testing.T) {
 	// The peer still gets what the engine had, whole, and the close frame.
 	s.take(plenty)
 	k.l.Relieve()
-	k.wantBytes(s, handed, &transport.Frame{Plain: closeFrame(1008, "slow consumer")})
+	k.wantBytes(s, handed, &transport.Frame{Plain: closeFrame(1013, "slow consumer")})
 	want(t, "written", k.h.written, 1)
-	s.conn.Input(clientClose(1008, ""))
+	s.conn.Input(clientClose(1013, ""))
 	want(t, "socket closed", s.closed, true)
 	want(t, "entries left", len(k.l.nodes.items), countFree(k.l))
 }
@@ -132,8 +132,8 @@ func TestPingFloodOfAStalledPeer(t *testing.T) {
 	}
 	a := k.h.of(1)
 	want(t, "closed", a.closed, 1)
-	want(t, "code", a.cause.Code, 1008)
-	want(t, "dropped", a.dropped, [3]int64{})
+	want(t, "code", a.cause.Code, 1013)
+	want(t, "dropped", a.dropped, [5]int64{})
 	if a.pings == 0 || a.pings == 100 {
 		t.Errorf("%d pings reported", a.pings)
 	}

@@ -25,6 +25,7 @@ type Conn struct {
 	lastSeen  uint32 // tick of the last input
 	due       uint32 // tick of the deadline
 	slotIndex uint32 // place in the wheel
+	charged   int32  // what the budget counts, see account
 	slot      int16
 	state     state
 	flags     flags
@@ -48,6 +49,7 @@ type state uint8
 
 const (
 	stateHead     state = iota // the request head is arriving
+	stateProxy                 // before it, a PROXY header is
 	stateDeciding              // the handler decides about the request
 	stateOpen
 	stateClosing // our close frame is queued or sent
@@ -79,6 +81,8 @@ func (c *Conn) input(b []byte) {
 		switch c.state {
 		case stateHead:
 			b = c.readHead(b)
+		case stateProxy:
+			b = c.readProxy(b)
 		case stateDeciding:
 			c.keep(b)
 			return
@@ -183,7 +187,7 @@ func (c *Conn) finish() {
 func (c *Conn) cutOff() {
 	if c.state != stateGone && !c.is(cut) {
 		c.flags |= cut
-		c.loop.engine.CloseSocket(c.sock)
+		c.loop.engine.CloseSocket(c.engineSocket())
 	}
 }
 
@@ -199,6 +203,7 @@ func (c *Conn) gone() {
 	l.wheel.remove(c)
 	c.discard(transport.DropFailed)
 	c.dec = websocket.Decoder{}
+	c.account()
 	switch {
 	case was == stateOpen:
 		l.tellClose(c, transport.CloseCause{Code: websocket.CloseAbnormal, Remote: true})

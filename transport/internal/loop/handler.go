@@ -52,6 +52,12 @@ func (l *Loop) tellDropped(c *Conn, reason transport.DropReason, messages, bytes
 	l.handler.Dropped(c, reason, messages, bytes)
 }
 
+// tellGap returns what c is told of so many messages that are missing.
+func (l *Loop) tellGap(c *Conn, messages int64) *transport.Frame {
+	defer l.guard(c)
+	return l.opts.Gap(c, messages)
+}
+
 // report tells the handler what was written since the last report.
 func (l *Loop) report() {
 	messages, bytes := l.outMessages, l.outBytes
@@ -81,7 +87,7 @@ func (l *Loop) panicked(r any, c *Conn) {
 		c.Close(websocket.CloseInternalError, "internal error")
 	case stateDeciding:
 		c.refuse(refusal(http.StatusInternalServerError, nil, "internal error"))
-	case stateHead:
+	case stateHead, stateProxy:
 		c.cutOff()
 	}
 	// In any other state its end has begun, and the handler knows.

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sluicegate/sluice/transport"
+	"github.com/sluicegate/sluice/transport/internal/proxyproto"
 	"github.com/sluicegate/sluice/transport/websocket"
 )
 
@@ -14,7 +15,8 @@ import (
 // decides on.
 type handshake struct {
 	conn      *Conn
-	buf       []byte // the head so far; later, what came behind it
+	proxy     *proxyproto.Parser // while its header is arriving
+	buf       []byte             // the head so far; later, what came behind it
 	scanned   int
 	discarded int
 	request   *http.Request

@@ -192,7 +192,7 @@ type account struct {
 	cause                   transport.CloseCause
 	messages                []string
 	pings                   int
-	dropped                 [3]int64 // messages by reason
+	dropped                 [5]int64 // messages by reason
 	droppedBytes            int64
 	late                    []string // what came after Close
 }

@@ -90,6 +90,8 @@ type Loop struct {
 	isStalled atomic.Bool
 	backlogs  []*backlog // empty ones, to be used again
 
+	pressed bool // the budget was passed, and is looked at
+
 	wheel wheel
 	start time.Time
 	conns []*Conn
@@ -100,6 +102,8 @@ type Loop struct {
 	negotiation websocket.HandshakeOptions
 
 	outMessages, outBytes int64
+
+	complaint uint32 // tick before which nothing more is logged about proxies
 }
 
 // New returns a loop that reports to h. now is the start of its clock, which
@@ -124,8 +128,17 @@ func New(index int, o *transport.Options, h transport.Handler, e Engine, now tim
 // Index implements transport.Loop.
 func (l *Loop) Index() int { return l.index }
 
-// Attach makes a new connection of s, which awaits its request head.
+// Attach makes a new connection of s, which awaits its request head, or the PROXY
+// header that goes before it.
 func (l *Loop) Attach(s Socket) *Conn {
+	c := l.attach(s)
+	if l.announces(s) {
+		c.state = stateProxy
+	}
+	return c
+}
+
+func (l *Loop) attach(s Socket) *Conn {
 	c := &Conn{loop: l, sock: s, value: new(handshake), slot: noSlot, place: int32(len(l.conns))}
 	l.conns = append(l.conns, c)
 	c.lastSeen = l.wheel.soon
@@ -150,6 +163,7 @@ func (c *Conn) Input(b []byte) {
 	defer l.guard(c)
 	c.lastSeen = l.wheel.soon
 	c.input(b)
+	c.account()
 }
 
 // Closed reports that c's socket is gone. It may run inside any call that the
@@ -180,8 +194,11 @@ func (l *Loop) Tick(now time.Time) {
 	l.box.enter()
 	defer l.leave()
 	defer l.guard(nil)
-	l.relieve()
 	l.wheel.advance(now.Sub(l.start), l.expire)
+	l.relieve()
+	if l.pressed = false; l.opts.Budget.Over() {
+		l.press()
+	}
 }
 
 // Next returns at what time after the clock's start the next time-out comes, as
@@ -189,14 +206,16 @@ func (l *Loop) Tick(now time.Time) {
 func (l *Loop) Next() (elapsed time.Duration, ok bool) {
 	soonest := int32(math.MaxInt32)
 	for _, c := range l.conns {
-		if c.slot == noSlot {
-			continue
+		if c.slot != noSlot {
+			left := int32(c.due - l.wheel.now)
+			if c.state == stateOpen {
+				left = max(left, int32(c.lastSeen+ticks(l.opts.IdleTimeout)-l.wheel.now))
+			}
+			soonest, ok = min(soonest, left), true
 		}
-		left := int32(c.due - l.wheel.now)
-		if c.state == stateOpen {
-			left = max(left, int32(c.lastSeen+ticks(l.opts.IdleTimeout)-l.wheel.now))
+		if due, stalls := c.stallDue(); stalls {
+			soonest, ok = min(soonest, int32(due-l.wheel.now)), true
 		}
-		soonest, ok = min(soonest, left), true
 	}
 	return time.Duration(l.wheel.now+uint32(soonest)) * tick, ok
 }

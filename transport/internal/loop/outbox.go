@@ -36,13 +36,11 @@ func (n *nodes) remove(i int32) (f *transport.Frame, next int32) {
 
 // Send implements transport.Conn.
 func (c *Conn) Send(f *transport.Frame) {
-	if c.state != stateOpen || c.is(cut) {
-		c.drop(transport.DropClosed, f)
+	if c.state == stateOpen && !c.is(cut) && !c.admit(f) {
 		return
 	}
-	size := len(c.bytes(f))
-	if b := c.backlog; b != nil && b.bytes+c.pending+size+frameOverhead > c.loop.opts.WriteLimit {
-		c.overflow(f)
+	if c.state != stateOpen || c.is(cut) { // perhaps since others were dropped for f
+		c.drop(transport.DropClosed, f)
 		return
 	}
 	c.queue(f)
@@ -193,6 +191,9 @@ func (l *Loop) written(t tally) {
 
 // drop reports f as not delivered.
 func (c *Conn) drop(reason transport.DropReason, f *transport.Frame) {
+	if isGap(f) {
+		return
+	}
 	var t tally
 	t.add(f, c.bytes(f))
 	c.loop.tellDropped(c, reason, t.messages, t.bytes)
@@ -205,7 +206,7 @@ func (c *Conn) discard(reason transport.DropReason) {
 	}
 	if b := c.backlog; b != nil {
 		c.backlog = nil
-		for b.head < len(b.frames) {
+		for !b.empty() {
 			c.drop(reason, b.pop(c))
 		}
 		c.loop.tellDropped(c, reason, b.handed.messages, b.handed.bytes)

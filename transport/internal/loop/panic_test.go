@@ -116,7 +116,7 @@ func TestPanicsCostOneConnection(t *testing.T) {
 			written := k.h.written
 			all := name == "Close, by CloseAll"
 			want(t, "the other was closed", b.closed > 0, all)
-			want(t, "the other lost", b.dropped, [3]int64{})
+			want(t, "the other lost", b.dropped, [5]int64{})
 
 			// The loop is as it should be.
 			k.h.onMessage, k.h.onDropped, k.h.onClose, k.h.onPing = nil, nil, nil, nil

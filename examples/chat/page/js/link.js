@@ -7,6 +7,8 @@ const OPEN_WITHIN = 10_000;
 const ANSWER_WITHIN = 5_000;
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 30_000;
+// Codes after which coming back would end in the same way: docs/clients.md.
+const FOR_GOOD = [1002, 1003, 1007, 1008, 1009, 1010];
 
 export class Link {
   // state: idle, connecting, open, waiting (for the next attempt), stopped (put
@@ -81,16 +83,15 @@ export class Link {
   #lost(ws, ev) {
     if (ws !== this.#ws) return;
     this.#drop();
-    // 1008 is also how the gateway ends a client that reads too slowly; that
-    // one should come back.
-    if (ev?.code === 1008 && ev.reason.startsWith('forceOffline')) {
+    if (ev && FOR_GOOD.includes(ev.code)) {
       this.#set('stopped');
       return;
     }
-    const ceiling = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.#attempt++);
     // Half of the pause is chance, lest all the clients of a gateway that went
     // down come back in the same moment.
-    const pause = ceiling / 2 + Math.random() * ceiling / 2;
+    const told = /retry-after=(\d+)/.exec(ev?.reason ?? '');
+    const least = told ? told[1] * 1000 : Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.#attempt++) / 2;
+    const pause = least * (1 + Math.random());
     this.retryAt = Date.now() + pause;
     this.#timer = setTimeout(() => this.connect(), pause);
     this.#set('waiting');
