@@ -32,7 +32,7 @@ type state struct {
 // room again when the attack is over.
 func TestDescriptorExhaustion(t *testing.T) {
 	n := scaled(3000, 2)
-	p := start(t, "few descriptors", "", descriptors, "")
+	p := start(t, "few descriptors", "", 0, "")
 	p.word()
 	addr := p.hear("addr")
 	look := func() (st state) {
@@ -97,7 +97,7 @@ func TestDescriptorExhaustion(t *testing.T) {
 // fewDescriptors is a gateway with few descriptors. It tells its state whenever it
 // is asked.
 func fewDescriptors(a *assault) error {
-	limit := unix.Rlimit{Cur: uint64(a.n), Max: uint64(a.n)}
+	limit := unix.Rlimit{Cur: descriptors, Max: descriptors}
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return err
 	}

@@ -177,17 +177,3 @@ func TestNothingIsInflatedAfterTheClose(t *testing.T) {
 	s.conn.Input(append(corrupt, clientClose(4001, "enough")...))
 	want(t, "closed", s.closed, true)
 }
-
-// What a peer still sends compressed is not inflated: it need not even be right
-// for its answer to be found behind it.
-func TestNothingIsInflatedAfterTheClose(t *testing.T) {
-	k := newKit(t, func(o *transport.Options) { o.Compression = true })
-	s := k.attach()
-	s.conn.Input([]byte(request("/ws", "Sec-WebSocket-Extensions: permessage-deflate\r\n")))
-	s.conn.Close(4001, "enough")
-	k.l.flush(1)
-	corrupt := clientFrame(websocket.OpBinary, "\x07")
-	corrupt[0] |= 0x40
-	s.conn.Input(append(corrupt, clientClose(4001, "enough")...))
-	want(t, "closed", s.closed, true)
-}
