@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -28,6 +29,8 @@ type door struct {
 	node     protocol.Node // by which ids name it
 	home     func(netip.Addr) bool
 	patience time.Duration
+	// descriptors is the number from which they are too few.
+	descriptors int
 
 	tired, nag *rate.Sometimes
 	// Who has not shown yet who they are waits in a lobby, trusted peers,
@@ -61,6 +64,14 @@ func (d *door) accept(add admission) error {
 
 // enter lets a connection in, or has it wait in a lobby.
 func (d *door) enter(conn net.Conn, add admission) {
+	if descriptorOf(conn) >= d.descriptors {
+		// The engine that clients are on would end if accepting failed.
+		d.tired.Do(func() {
+			d.r.log.Warn("business connection refused: the descriptor limit is near", "listener", d.name, "limit", d.descriptors, "remote", conn.RemoteAddr().String())
+		})
+		_ = conn.Close()
+		return
+	}
 	trusted := d.trusts(conn.RemoteAddr())
 	switch {
 	case !trusted && !d.l.asks():
@@ -77,6 +88,21 @@ func (d *door) enter(conn net.Conn, add admission) {
 	default:
 		d.admit(conn, trusted, add)
 	}
+}
+
+// descriptorOf returns the number of conn's descriptor, or -1 if it has none.
+func descriptorOf(conn net.Conn) int {
+	c, ok := conn.(syscall.Conn)
+	if !ok {
+		return -1
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return -1
+	}
+	n := -1
+	_ = raw.Control(func(fd uintptr) { n = int(fd) }) // it fails if conn is closed, and then has none
+	return n
 }
 
 func (d *door) admit(conn net.Conn, trusted bool, add admission) {

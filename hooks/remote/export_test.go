@@ -23,3 +23,7 @@ func Known(r *Router) int {
 	defer r.mu.Unlock()
 	return len(r.clients)
 }
+
+// LowerDescriptors has r turn connections away whose descriptors have this number
+// or a higher one.
+func LowerDescriptors(r *Router, n int) { r.worker.descriptors, r.task.descriptors = n, n }

@@ -293,6 +293,22 @@ func TestTooManyConnections(t *testing.T) {
 	w.check()
 }
 
+// The last descriptors are not for business processes: without one, the engine
+// that has the clients would end.
+func TestNoDescriptorsLeft(t *testing.T) {
+	h := startListening(t, func(cfg remote.Config) (*remote.Router, error) {
+		rt, err := remote.Listen(cfg)
+		must(t, err)
+		remote.LowerDescriptors(rt, 3)
+		return rt, nil
+	}, remote.Config{}, gateway.Config{})
+	for _, addr := range []net.Addr{h.rt.WorkerAddr(), h.rt.TaskAddr()} {
+		dialRaw(t, addr).expectEnd()
+	}
+	h.awaitLog("the descriptor limit is near")
+	h.connect("/", nil)
+}
+
 // Answers come one for each question, in order, however many are asked at once.
 func TestPipelining(t *testing.T) {
 	h := start(t, remote.Config{}, gateway.Config{})

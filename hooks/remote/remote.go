@@ -61,6 +61,7 @@ import (
 
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/internal/secret"
+	"github.com/sluicegate/sluice/internal/ulimit"
 	"github.com/sluicegate/sluice/protocol"
 )
 
@@ -156,6 +157,7 @@ func (r *Router) listen(name string, l Listener, home func(netip.Addr) bool, pat
 	}
 	return &door{
 		r: r, name: name, l: l, ln: ln, node: node, home: home, patience: patience, tired: newNagger(), nag: newNagger(),
+		descriptors: ulimit.Business(),
 	}, nil
 }
 

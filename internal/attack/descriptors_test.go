@@ -22,6 +22,7 @@ const descriptors = 400
 // state is what a gateway in a child tells of itself.
 type state struct {
 	Stats      gateway.Stats
+	Tasks      int
 	Heap       int64
 	Goroutines int
 	Unbalanced string
@@ -34,7 +35,7 @@ func TestDescriptorExhaustion(t *testing.T) {
 	n := scaled(3000, 2)
 	p := start(t, "few descriptors", "", 0, "")
 	p.word()
-	addr := p.hear("addr")
+	addr, task := p.hear("addr"), p.hear("task")
 	look := func() (st state) {
 		t.Helper()
 		p.word()
@@ -49,6 +50,18 @@ func TestDescriptorExhaustion(t *testing.T) {
 	a := start(t, "connections", addr, n, "").polite()
 	a.word()
 	a.count("connected")
+	// Business processes have those that are spare, but for the last.
+	for range 100 {
+		c, err := net.Dial("tcp", task)
+		must(t, err)
+		defer c.Close()
+	}
+	eventually(t, func() string {
+		if n := look().Tasks; n == 0 || n > 64-16 {
+			return fmt.Sprintf("%d task connections with 64 descriptors to spare", n)
+		}
+		return ""
+	})
 	full := look()
 	turned := a.count("turned away")
 	waited := w.take()
@@ -106,11 +119,12 @@ func fewDescriptors(a *assault) error {
 		return err
 	}
 	a.tell("addr", h.addr)
+	a.tell("task", h.bus.TaskAddr().String())
 	for {
 		select {
 		case <-a.words:
 			w := weigh()
-			b, err := json.Marshal(state{Stats: h.Stats(), Heap: w.heap, Goroutines: w.goroutines, Unbalanced: h.unbalanced(0)})
+			b, err := json.Marshal(state{Stats: h.Stats(), Tasks: h.bus.Stats().Tasks, Heap: w.heap, Goroutines: w.goroutines, Unbalanced: h.unbalanced(0)})
 			if err != nil {
 				return err
 			}

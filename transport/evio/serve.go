@@ -14,9 +14,9 @@ import (
 
 	engine "github.com/tidwall/evio"
 
+	"github.com/sluicegate/sluice/internal/ulimit"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/internal/loop"
-	"github.com/sluicegate/sluice/transport/internal/ulimit"
 	"github.com/sluicegate/sluice/transport/websocket"
 )
 

@@ -30,9 +30,9 @@ import (
 
 	engine "github.com/panjf2000/gnet/v2"
 
+	"github.com/sluicegate/sluice/internal/ulimit"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/internal/loop"
-	"github.com/sluicegate/sluice/transport/internal/ulimit"
 	"github.com/sluicegate/sluice/transport/websocket"
 )
 
