@@ -53,17 +53,22 @@ func TestGoroutines(t *testing.T) {
 	})
 }
 
-// A host stops the server first or the gateway first: the clients hear of it by
-// code 1001 either way, and nothing waits for anything that cannot come.
+// A host stops the server first or the gateway first: the clients hear of it either
+// way, and nothing waits for anything that cannot come.
 func TestStop(t *testing.T) {
-	stopServer := func(t *testing.T, m *mount) { must(t, m.server.Config.Shutdown(t.Context())) }
+	stopServer := func(t *testing.T, m *mount) {
+		must(t, m.server.Config.Shutdown(t.Context()))
+		m.Eventually("the clients are told", func() bool { return m.Stats().Clients == 0 }) // on a goroutine of the server's
+	}
 	stopGateway := func(t *testing.T, m *mount) { must(t, m.Stop()) }
 	for _, c := range []struct {
-		name  string
-		steps []func(*testing.T, *mount)
+		name   string
+		steps  []func(*testing.T, *mount)
+		code   int
+		reason string
 	}{
-		{"the server first", []func(*testing.T, *mount){stopServer, stopGateway}},
-		{"the gateway first", []func(*testing.T, *mount){stopGateway, stopServer}},
+		{"the server first", []func(*testing.T, *mount){stopServer, stopGateway}, 1001, "going away"},
+		{"the gateway first", []func(*testing.T, *mount){stopGateway, stopServer}, 1012, "restart"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			onBoth(t, func(t *testing.T, w way) {
@@ -73,7 +78,7 @@ func TestStop(t *testing.T) {
 				m.Eventually("both are listed", func() bool { return m.Stats().Clients == 2 })
 				var reading sync.WaitGroup
 				for _, client := range []*gatewaytest.Client{c1, c2} {
-					reading.Go(func() { client.ExpectClose(1001, "going away") })
+					reading.Go(func() { client.ExpectClose(c.code, c.reason) })
 				}
 				for _, step := range c.steps {
 					step(t, m)
@@ -366,9 +371,9 @@ func TestSlowGoodbye(t *testing.T) {
 	within(t, p.ask, "the welcome is not written")
 	stopped := make(chan error, 1)
 	go func() { stopped <- m.Stop() }()
-	goodbye := websocket.AppendClose(nil, 1001, "going away")
-	got := make([]byte, len(goodbye))
-	if _, err := io.ReadFull(early, got); err != nil || !bytes.Equal(got, goodbye) {
+	goodbye := websocket.AppendClose(nil, 1012, "restart; retry-after=1")
+	got, but := make([]byte, len(goodbye)), len(goodbye)-1 // for the time, which is random
+	if _, err := io.ReadFull(early, got); err != nil || !bytes.Equal(got[:but], goodbye[:but]) {
 		t.Fatalf("got %q, %v, want %q", got, err, goodbye)
 	}
 	p.may <- struct{}{}
