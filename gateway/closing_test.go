@@ -49,6 +49,8 @@ func TestAdviceIsDocumented(t *testing.T) {
 // Every end that the gateway puts to a client reaches the client and the host as
 // the page says.
 func TestClosings(t *testing.T) {
+	protocol, err := os.ReadFile("../docs/protocol.md")
+	must(t, err)
 	documented := make(map[string]bool)
 	for _, r := range closings(t) {
 		for reason := range strings.SplitSeq(r[1], ",") {
@@ -104,6 +106,9 @@ func TestClosings(t *testing.T) {
 		t.Run(fmt.Sprint(c.code, " ", c.reason), func(t *testing.T) {
 			if !documented[fmt.Sprint(c.code, " ", c.reason)] {
 				t.Errorf("docs/clients.md does not have it: %v", documented)
+			}
+			if row := regexp.MustCompile(fmt.Sprintf("(?m)^\\| %d \\|.*%s", c.code, c.reason)); !row.Match(protocol) {
+				t.Errorf("docs/protocol.md does not have it")
 			}
 			release, events := make(chan struct{}), make(chan hooks.CloseEvent, 1)
 			c.cfg.Router = hooks.RouterFuncs{

@@ -14,7 +14,8 @@ func (c *Conn) account() {
 	if b == nil {
 		return
 	}
-	c.charged = int32(b.Account(int(c.charged), c.holds()))
+	// A host may allow more than an int32 holds; so much is excess in any case.
+	c.charged = int32(b.Account(int(c.charged), min(c.holds(), 1<<30)))
 	if c.charged > 0 && b.Over() {
 		c.loop.press()
 	}
