@@ -218,8 +218,7 @@ func deafProcess(a *assault) error {
 		return err
 	}
 	a.say("inbox full", got.of(websocket.CloseTryAgainLater))
-	a.await()
-	return nil
+	return a.await()
 }
 
 // inOne is a message n times, in one piece.

@@ -80,8 +80,11 @@ func child(args []string) int {
 		fmt.Fprintf(os.Stderr, "no role %q\n", args[0])
 		return 2
 	}
-	a.await()
-	if err := role(a); err != nil && ctx.Err() == nil {
+	err := a.await()
+	if err == nil {
+		err = role(a)
+	}
+	if err != nil && ctx.Err() == nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", args[0], err)
 		return 1
 	}
@@ -97,11 +100,14 @@ func (a *assault) tell(key, value string) {
 	fmt.Printf("%s: %s\n", key, value)
 }
 
-// await waits for the test's word.
-func (a *assault) await() {
+// await waits for the test's word. It fails when the test has ended the input: then
+// there is nothing more to do.
+func (a *assault) await() error {
 	select {
 	case <-a.words:
+		return nil
 	case <-a.ctx.Done():
+		return a.ctx.Err()
 	}
 }
 

@@ -4,6 +4,7 @@ package attack
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"testing"
@@ -157,6 +158,5 @@ func connections(a *assault) error {
 	})
 	a.say("connected", got.of(1))
 	a.say("turned away", got.of(0))
-	a.await()
-	return err
+	return errors.Join(a.await(), err)
 }

@@ -5,6 +5,7 @@ package attack
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -92,8 +93,7 @@ func giantAnnounced(a *assault) error {
 	a.say("too big", got.of(websocket.CloseMessageTooBig))
 	a.say("protocol error", got.of(websocket.CloseProtocolError))
 	a.say("waiting", got.of(0))
-	a.await()
-	return got.rest()
+	return errors.Join(a.await(), got.rest())
 }
 
 func giantSent(a *assault) error {
@@ -110,7 +110,9 @@ func giantSent(a *assault) error {
 		return err
 	}
 	a.say("holding", a.n)
-	a.await()
+	if err := a.await(); err != nil {
+		return err
+	}
 	var answered, code tallyOf
 	err := a.each(a.n, 10, func(i int) error {
 		c := conns[i]

@@ -86,7 +86,9 @@ func stalledReaders(a *assault) error {
 		return err
 	}
 	a.say("stalled", a.n)
-	a.await()
+	if err := a.await(); err != nil {
+		return err
+	}
 	var told tallyOf
 	var readers sync.WaitGroup
 	for _, c := range conns {

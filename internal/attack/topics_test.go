@@ -4,6 +4,7 @@ package attack
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -147,7 +148,9 @@ func topicsOfOne(a *assault) error {
 	}
 	a.say("topics", count)
 
-	a.await()
+	if err := a.await(); err != nil {
+		return err
+	}
 	published := make(chan error, 1)
 	go func() {
 		published <- inBatches(a.n, func(topics []string) error {
@@ -162,10 +165,11 @@ func topicsOfOne(a *assault) error {
 	}
 	a.say("received", received)
 
-	a.await()
+	if err := a.await(); err != nil {
+		return err
+	}
 	drop(c)
-	a.await()
-	return <-published
+	return errors.Join(a.await(), <-published)
 }
 
 // A hundred thousand topics are made and deleted, again and again: what remains of
@@ -215,7 +219,9 @@ func topicsMadeAndDeleted(a *assault) error {
 			return err
 		}
 		a.say("made", count)
-		a.await()
+		if err := a.await(); err != nil {
+			return err
+		}
 		if err := inBatches(a.n, func(topics []string) error {
 			return t.do(protocol.Cmd_TopicDelete, &protocol.TopicDelete{Topics: topics})
 		}); err != nil {
@@ -225,7 +231,9 @@ func topicsMadeAndDeleted(a *assault) error {
 			return err
 		}
 		a.say("deleted", count)
-		a.await()
+		if err := a.await(); err != nil {
+			return err
+		}
 	}
 	return c.Close()
 }
@@ -291,6 +299,5 @@ func sessions(a *assault) error {
 		return err
 	}
 	a.say("stuffed", a.n)
-	a.await()
-	return nil
+	return a.await()
 }
