@@ -68,3 +68,23 @@ func TestBudgetConcurrent(t *testing.T) {
 		t.Errorf("%d used by %d at the end", b.Used(), b.holders.Load())
 	}
 }
+
+// BenchmarkBudget is what a connection's input costs that holds little, and what
+// one that holds much does.
+func BenchmarkBudget(b *testing.B) {
+	for _, test := range []struct {
+		name  string
+		holds int
+	}{{"little", 100}, {"much", 64 << 10}} {
+		b.Run(test.name, func(b *testing.B) {
+			budget := NewBudget(1 << 30)
+			b.ReportAllocs()
+			for b.Loop() {
+				taken := budget.Account(0, test.holds)
+				if budget.Over() || budget.Account(taken, 0) != 0 {
+					b.Fatal("passed")
+				}
+			}
+		})
+	}
+}

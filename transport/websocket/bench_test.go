@@ -2,7 +2,9 @@ package websocket
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -59,6 +61,42 @@ func BenchmarkNextAssembled(b *testing.B) {
 	}
 }
 
+func BenchmarkUnmask(b *testing.B) {
+	for _, n := range []int{20, 100, 64 << 10} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			payload := make([]byte, n)
+			b.ReportAllocs()
+			b.SetBytes(int64(n))
+			for b.Loop() {
+				unmask(payload, 0x04030201)
+			}
+		})
+	}
+}
+
+// BenchmarkUTF8 checks a text of 100 bytes: whole, as most come, and in two
+// pieces with a character cut in between.
+func BenchmarkUTF8(b *testing.B) {
+	for _, test := range []struct{ name, text string }{
+		{"ascii", strings.Repeat("x", 100)},
+		{"cyrillic", strings.Repeat("ж", 50)},
+	} {
+		text := []byte(test.text)
+		for _, cut := range []int{len(text), 51} {
+			b.Run(fmt.Sprintf("%s/%d", test.name, cut), func(b *testing.B) {
+				b.ReportAllocs()
+				b.SetBytes(int64(len(text)))
+				for b.Loop() {
+					var u utf8Check
+					if !u.feed(text[:cut]) || !u.feed(text[cut:]) || !u.whole() {
+						b.Fatal("not UTF-8")
+					}
+				}
+			})
+		}
+	}
+}
+
 func BenchmarkAppendFrame(b *testing.B) {
 	for _, n := range []int{100, 64 << 10} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -101,6 +139,40 @@ func BenchmarkAppendCompressed(b *testing.B) {
 	}
 }
 
+func BenchmarkInflate(b *testing.B) {
+	c, err := NewCompressor(1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, n := range []int{100, 1 << 10} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			small := c.AppendCompressed(nil, kilobyte()[:n])
+			var f Inflater
+			b.ReportAllocs()
+			b.SetBytes(int64(n))
+			for b.Loop() {
+				if out, err := f.Inflate(small, DefaultMaxMessage); len(out) != n || err != nil {
+					b.Fatal(len(out), err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkClose is what a close frame costs that comes and is echoed.
+func BenchmarkClose(b *testing.B) {
+	payload := AppendClose(nil, CloseGoingAway, "the page is left")[2:]
+	var dst []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		code, reason, err := ParseClose(payload)
+		if err != nil {
+			b.Fatal(err)
+		}
+		dst = AppendClose(dst[:0], code, reason)
+	}
+}
+
 func BenchmarkHandshake(b *testing.B) {
 	head := []byte(request("Connection: keep-alive, Upgrade", "+Origin: http://server.example.com",
 		"+User-Agent: Mozilla/5.0 (X11; Linux x86_64)", "+Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
@@ -128,6 +200,31 @@ func BenchmarkHandshake(b *testing.B) {
 			if _, err := p.Parse(head); err != nil {
 				b.Fatal(err)
 			}
+		}
+	})
+	b.Run("HeaderEnd", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if HeaderEnd(head, 0) != len(head) {
+				b.Fatal("no end")
+			}
+		}
+	})
+	b.Run("Refuse", func(b *testing.B) {
+		r, err := ParseRequest(head)
+		if err != nil {
+			b.Fatal(err)
+		}
+		r.Header.Set("Origin", "https://elsewhere.example.com")
+		b.ReportAllocs()
+		var dst []byte
+		for b.Loop() {
+			_, err := Negotiate(r, o)
+			refusal, ok := errors.AsType[*HandshakeError](err)
+			if !ok {
+				b.Fatal(err)
+			}
+			dst = refusal.AppendResponse(dst[:0])
 		}
 	})
 }

@@ -212,23 +212,6 @@ func TestSharedFrameAllocatesNothingPerRecipient(t *testing.T) {
 	want(t, "written", k.h.written, 22*2000)
 }
 
-func BenchmarkFanOut(b *testing.B) {
-	k := newKit(b)
-	var to []*Conn
-	for range 1000 {
-		s := k.open()
-		s.discard = true
-		to = append(to, s.conn)
-	}
-	f := sized(100)
-	b.ReportAllocs()
-	for b.Loop() {
-		k.post(&sends{to: to, frame: f})
-		k.settle()
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/delivery")
-}
-
 func TestNodesAreUsedAgain(t *testing.T) {
 	k := newKit(t)
 	s := k.open()

@@ -161,3 +161,14 @@ func FuzzHeader(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkParser(b *testing.B) {
+	in := []byte(header(0x21, tcp6, body6+tlv))
+	b.ReportAllocs()
+	for b.Loop() {
+		var p Parser
+		if n, done, err := p.Next(in); n != len(in) || !done || err != nil || !p.Source().IsValid() {
+			b.Fatal(n, done, err)
+		}
+	}
+}
