@@ -3,6 +3,7 @@ package registry
 import (
 	"math"
 	"runtime"
+	"strconv"
 	"testing"
 )
 
@@ -62,10 +63,86 @@ func BenchmarkSubscribe(b *testing.B) {
 func BenchmarkFind(b *testing.B) {
 	m := NewMemory()
 	addMany(b, m, newLoops(4), 100_000)
+	for _, n := range []int{1, 1000, 8000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			ids := make([]string, n)
+			for i := range ids {
+				ids[i] = strconv.Itoa(50_000 + i)
+			}
+			var one [1]*Client
+			b.ReportAllocs()
+			for b.Loop() {
+				if found := m.Find(one[:0], ids...); len(found) != n {
+					b.Fatalf("%d of %d found", len(found), n)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkFindByCustomer(b *testing.B) {
+	m, loops := NewMemory(), newLoops(4)
+	for i := range 10_000 {
+		e := entry(loops[i%len(loops)], strconv.Itoa(i))
+		e.CustomerID = strconv.Itoa(i / 2)
+		add(b, m, e)
+	}
 	b.ReportAllocs()
-	var dst [1]*Client
+	var few [4]*Client
 	for b.Loop() {
-		m.Find(dst[:0], "50000")
+		if found := m.FindByCustomer(few[:0], "2500"); len(found) != 2 {
+			b.Fatalf("%d found", len(found))
+		}
+	}
+}
+
+// BenchmarkInfo is asked for with each message. Fresh means that the client was
+// changed before.
+func BenchmarkInfo(b *testing.B) {
+	m, loops := NewMemory(), newLoops(4)
+	addMany(b, m, loops, 10_000, "topic")
+	c, session := add(b, m, entry(loops[0], "id", names("topic", 5)...)), "session"
+	b.Run("same", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			m.Info(c)
+		}
+	})
+	b.Run("fresh", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := m.Change("id", Change{Session: &session}); err != nil {
+				b.Fatal(err)
+			}
+			m.Info(c)
+		}
+	})
+}
+
+func BenchmarkEveryone(b *testing.B) {
+	m := NewMemory()
+	addMany(b, m, newLoops(4), 10_000)
+	b.ReportAllocs()
+	var as []Audience
+	for b.Loop() {
+		as = m.Everyone(as[:0])
+		releaseAll(as)
+	}
+}
+
+// BenchmarkTopicUniqIDs lists the subscribers of a large topic.
+func BenchmarkTopicUniqIDs(b *testing.B) {
+	for _, n := range []int{1000, 8000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			m, topics := NewMemory(), []string{"topic"}
+			addMany(b, m, newLoops(4), n, topics...)
+			b.ReportAllocs()
+			for b.Loop() {
+				if all := m.TopicUniqIDs(topics); len(all["topic"]) != n {
+					b.Fatalf("%d of %d listed", len(all["topic"]), n)
+				}
+			}
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/sluicegate/sluice/transport"
@@ -143,8 +144,11 @@ func (m *Memory) infoLocked(c *Client) Info {
 func (m *Memory) Find(dst []*Client, uniqIDs ...string) []*Client {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	for _, id := range uniqIDs {
+	for i, id := range uniqIDs {
 		if c, ok := m.clients[id]; ok {
+			if len(dst) == cap(dst) {
+				dst = slices.Grow(dst, len(uniqIDs)-i) // once
+			}
 			dst = append(dst, c)
 		}
 	}
