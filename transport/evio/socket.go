@@ -125,6 +125,9 @@ func (s *socket) closed() {
 	s.held = nil
 }
 
+// Fd implements loop.Descriptor.
+func (s *socket) Fd() int { return s.fd }
+
 // OutboundBuffered implements loop.Socket.
 func (s *socket) OutboundBuffered() int { return len(s.held) }
 

@@ -19,8 +19,9 @@ type Conn struct {
 	// head and tail are this connection's frames in loop.nodes, plus one;
 	// pending is their bytes.
 	head, tail int32
-	pending    int
+	pending    int32
 
+	fd        int32  // what the loop may write to itself, or noFD
 	place     int32  // in loop.conns
 	lastSeen  uint32 // tick of the last input
 	due       uint32 // tick of the deadline

@@ -156,6 +156,9 @@ func (c *Conn) open(value any, b []byte) {
 	l := c.loop
 	c.value = value
 	c.state = stateOpen
+	if c.sock.OutboundBuffered() > 0 { // the answer to the handshake
+		c.fd = noFD
+	}
 	if l.opts.IdleTimeout > 0 {
 		l.wheel.set(c, ticks(l.opts.IdleTimeout))
 	} else {

@@ -57,7 +57,7 @@ func (e *fakeEngine) Again() { e.asked.Add(1) }
 func (e *fakeEngine) Hurry() { e.hurries++ }
 
 func (e *fakeEngine) CloseSocket(s Socket) {
-	f := s.(*fakeSocket)
+	f := s.(interface{ itself() *fakeSocket }).itself()
 	if f.closed {
 		e.t.Error("CloseSocket of a socket that is closed")
 	}
@@ -113,6 +113,9 @@ func (s *fakeSocket) OutboundBuffered() int {
 	}
 	return len(s.held)
 }
+
+// itself is the fakeSocket also of what embeds it.
+func (s *fakeSocket) itself() *fakeSocket { return s }
 
 func (s *fakeSocket) RemoteAddr() net.Addr {
 	return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1234}

@@ -139,7 +139,7 @@ func (l *Loop) Attach(s Socket) *Conn {
 }
 
 func (l *Loop) attach(s Socket) *Conn {
-	c := &Conn{loop: l, sock: s, value: new(handshake), slot: noSlot, place: int32(len(l.conns))}
+	c := &Conn{loop: l, sock: s, value: new(handshake), slot: noSlot, place: int32(len(l.conns)), fd: descriptor(s)}
 	l.conns = append(l.conns, c)
 	c.lastSeen = l.wheel.soon
 	l.wheel.set(c, ticks(l.opts.HandshakeTimeout))
@@ -276,16 +276,18 @@ func (l *Loop) Stop() {
 // leave ends an event: small work is done on the spot, larger work is left to
 // a drain of its own.
 func (l *Loop) leave() {
+	sockets := l.flush(quickRecipients)
 	for range 4 {
-		if l.box.weight() > quickRecipients || l.next < len(l.batch) {
+		if sockets == 0 || l.next < len(l.batch) {
 			break
 		}
-		l.drain(quickRecipients)
-		if !l.box.waiting() {
+		batch, ok := l.box.takeLight(l.batch, l.freed, quickRecipients)
+		if !ok {
 			break
 		}
+		l.batch, l.next, l.freed = batch, 0, 0
+		l.work(sockets)
 	}
-	l.flush(quickRecipients)
 	l.rest()
 }
 
@@ -293,7 +295,9 @@ func (l *Loop) leave() {
 // if anything is left to do.
 func (l *Loop) rest() {
 	l.report()
-	if l.box.leave(l.next < len(l.batch) || l.flushed < len(l.touched)) {
+	again := l.box.leave(l.freed, l.next < len(l.batch) || l.flushed < len(l.touched))
+	l.freed = 0
+	if again {
 		l.engine.Again()
 	}
 }
@@ -307,8 +311,14 @@ func (l *Loop) drain(sockets int) {
 		return
 	}
 	if l.next == len(l.batch) {
-		l.batch, l.next = l.box.take(l.batch), 0
+		l.batch, l.next = l.box.take(l.batch, l.freed), 0
+		l.freed = 0
 	}
+	l.work(sockets)
+}
+
+// work runs tasks and flushes what they queued.
+func (l *Loop) work(sockets int) {
 	for budget := appendBudget; l.next < len(l.batch) && budget > 0; {
 		steps, done := l.run(l.batch[l.next], budget)
 		budget -= max(1, steps) // a task without recipients is work too
@@ -316,10 +326,6 @@ func (l *Loop) drain(sockets int) {
 			l.batch[l.next] = nil
 			l.next++
 		}
-	}
-	if l.freed > 0 {
-		l.box.free(l.freed)
-		l.freed = 0
 	}
 	l.flush(sockets)
 }

@@ -95,10 +95,11 @@ func (m *mailbox) enterWoken() {
 	m.mu.Unlock()
 }
 
-// leave marks the loop at rest. It returns true if the loop must be woken
+// leave marks the loop at rest; freed is as in take. It returns true if the loop must be woken
 // again, because of tasks that wait or because more says so.
-func (m *mailbox) leave(more bool) (wake bool) {
+func (m *mailbox) leave(freed int, more bool) (wake bool) {
 	m.mu.Lock()
+	m.free(freed)
 	m.busy = false
 	wake = !m.woken && !m.closed && (more || len(m.queue) > 0)
 	m.woken = m.woken || wake
@@ -106,34 +107,36 @@ func (m *mailbox) leave(more bool) (wake bool) {
 	return wake
 }
 
-// weight is how many recipients wait.
-func (m *mailbox) weight() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.recipients
-}
-
-func (m *mailbox) waiting() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.queue) > 0
-}
-
 // take empties the mailbox; spent, whose tasks are done, becomes its storage.
-func (m *mailbox) take(spent []transport.Task) []transport.Task {
+// freed is how many bytes were held by tasks that are done.
+func (m *mailbox) take(spent []transport.Task, freed int) []transport.Task {
 	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.free(freed)
+	return m.swap(spent)
+}
+
+// takeLight is take if there is something in the mailbox, for no more than so many
+// recipients. Otherwise it does nothing and returns false.
+func (m *mailbox) takeLight(spent []transport.Task, freed, recipients int) ([]transport.Task, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.queue) == 0 || m.recipients > recipients {
+		return nil, false
+	}
+	m.free(freed)
+	return m.swap(spent), true
+}
+
+func (m *mailbox) swap(spent []transport.Task) []transport.Task {
 	batch := m.queue
 	m.queue, m.recipients = spent[:0], 0
-	m.mu.Unlock()
 	return batch
 }
 
-// free gives back the bytes of tasks that were taken.
 func (m *mailbox) free(bytes int) {
-	m.mu.Lock()
 	m.bytes -= bytes
 	m.signal()
-	m.mu.Unlock()
 }
 
 func (m *mailbox) signal() {

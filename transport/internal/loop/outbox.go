@@ -61,7 +61,7 @@ func (c *Conn) queue(f *transport.Frame) {
 		c.head = i
 	}
 	c.tail = i
-	c.pending += len(c.bytes(f))
+	c.pending += int32(len(c.bytes(f)))
 	if !c.is(touched) {
 		c.flags |= touched
 		c.loop.touched = append(c.loop.touched, c)
@@ -73,7 +73,7 @@ func (c *Conn) dequeue() *transport.Frame {
 	if c.head = next; next == 0 {
 		c.tail = 0
 	}
-	c.pending -= len(c.bytes(f))
+	c.pending -= int32(len(c.bytes(f)))
 	return f
 }
 
@@ -169,6 +169,14 @@ func (t *tally) add(f *transport.Frame, encoded []byte) {
 // write hands p to the socket. It returns false when the peer has stopped
 // taking data or is gone.
 func (c *Conn) write(p []byte, t tally) bool {
+	if c.fd != noFD {
+		n := transmit(c.fd, p)
+		if n == len(p) {
+			c.loop.written(t)
+			return true
+		}
+		p = p[n:] // the engine waits for room, or finds out what is wrong
+	}
 	_, err := c.sock.Write(p)
 	switch {
 	case err != nil || c.state == stateGone:
@@ -205,7 +213,7 @@ func (c *Conn) discard(reason transport.DropReason) {
 		c.drop(reason, c.dequeue())
 	}
 	if b := c.backlog; b != nil {
-		c.backlog = nil
+		c.backlog, c.fd = nil, noFD // what the engine holds goes first
 		for !b.empty() {
 			c.drop(reason, b.pop(c))
 		}

@@ -157,7 +157,7 @@ func (c *Conn) Waiting() int {
 	if c.is(cut) || c.state == stateGone {
 		return 0
 	}
-	n := c.pending + c.sock.OutboundBuffered()
+	n := int(c.pending) + c.sock.OutboundBuffered()
 	if c.backlog != nil {
 		n += c.backlog.bytes
 	}
