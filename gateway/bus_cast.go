@@ -21,8 +21,12 @@ func (g *Gateway) Broadcast(ctx context.Context, data []byte) error {
 
 // SingleCast implements [hooks.Bus].
 func (g *Gateway) SingleCast(ctx context.Context, uniqID string, data []byte) error {
-	var one [1]*registry.Client
-	return g.cast(ctx, g.reg.Find(one[:0], uniqID), 1, data)
+	c, ok := g.reg.Lookup(uniqID)
+	if !ok {
+		g.dropUnknown(data)
+		return nil
+	}
+	return g.deliverOne(ctx, c, g.encode(data))
 }
 
 // Multicast implements [hooks.Bus].

@@ -80,6 +80,21 @@ func BenchmarkFind(b *testing.B) {
 	}
 }
 
+// BenchmarkLookup is what loops do for each message to one client, all at once.
+func BenchmarkLookup(b *testing.B) {
+	m := NewMemory()
+	addMany(b, m, newLoops(4), 100_000)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		ids := []string{"50000", "50001", "70000", "99999"}
+		for i := 0; pb.Next(); i++ {
+			if _, ok := m.Lookup(ids[i%len(ids)]); !ok {
+				b.Error("not found")
+			}
+		}
+	})
+}
+
 func BenchmarkFindByCustomer(b *testing.B) {
 	m, loops := NewMemory(), newLoops(4)
 	for i := range 10_000 {

@@ -151,6 +151,9 @@ func changeConcurrently(t *testing.T, m *Memory, loops []*testLoop, worker, roun
 		if i, ok := m.Remove(c); !ok || i.Session != e.Session {
 			t.Errorf("removing %q returned %+v, %t", id, i, ok)
 		}
+		if c, ok := m.Lookup(id); ok {
+			t.Errorf("Lookup has found %v", c)
+		}
 		if got := m.Find(nil, id); len(got) != 0 {
 			t.Errorf("%q was removed and is still found", id)
 		}

@@ -92,8 +92,17 @@ func verify(m *Memory) error {
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 
+	byID := make(map[string]*Client)
+	for i := range m.clients.parts {
+		for id, c := range m.clients.parts[i].clients {
+			if m.clients.part(id) != i {
+				fail("client %q is in a part where nobody looks for it", id)
+			}
+			byID[id] = c
+		}
+	}
 	subs, members := 0, 0
-	for id, c := range m.clients {
+	for id, c := range byID {
 		subs += len(c.subs)
 		if c.uniqID != id || !c.listed {
 			fail("client %q is listed as %q (listed %t)", c.uniqID, id, c.listed)
@@ -117,7 +126,7 @@ func verify(m *Memory) error {
 	}
 
 	for c := range m.indexes {
-		if m.clients[c.uniqID] != c {
+		if byID[c.uniqID] != c {
 			fail("the index of client %q outlived it", c.uniqID)
 		}
 	}
@@ -127,8 +136,8 @@ func verify(m *Memory) error {
 		everyone += len(m.everyone[i].clients)
 		errs = append(errs, verifyList("everyone", &m.everyone[i]))
 	}
-	if everyone != len(m.clients) {
-		fail("everyone has %d clients, want %d", everyone, len(m.clients))
+	if everyone != len(byID) {
+		fail("everyone has %d clients, want %d", everyone, len(byID))
 	}
 
 	for id, cu := range m.customers {

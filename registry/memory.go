@@ -9,14 +9,15 @@ import (
 
 // Memory is the default [Registry]. It is made by [NewMemory], and its methods may
 // be called on any goroutine. It holds its lists of recipients by loop, so
-// that a loop is handed its own part of a topic. One lock guards the whole. A
+// that a loop is handed its own part of a topic. One lock guards the whole, but
+// for the way from a uniqId to its client. A
 // change of one client and taking an audience hold it for a few instructions,
 // a query for as long as its answer is, and deleting a topic for as long as it
 // takes to end its subscriptions. It is never held while something is
 // delivered.
 type Memory struct {
 	mu        sync.RWMutex
-	clients   map[string]*Client
+	clients   *directory
 	customers map[string]*customer
 	topics    map[string]*topic
 	loops     map[transport.Loop]int32
@@ -48,7 +49,7 @@ type part struct {
 // NewMemory returns an empty registry.
 func NewMemory() *Memory {
 	return &Memory{
-		clients:   make(map[string]*Client),
+		clients:   newDirectory(),
 		customers: make(map[string]*customer),
 		topics:    make(map[string]*topic),
 		loops:     make(map[transport.Loop]int32),
@@ -60,7 +61,7 @@ func NewMemory() *Memory {
 func (m *Memory) Add(c *Client, e Entry) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, ok := m.clients[e.UniqID]; ok || c.listed {
+	if _, ok := m.clients.get(e.UniqID); ok || c.listed {
 		return ErrDuplicate
 	}
 	loop, ok := m.loops[e.Conn.Loop()]
@@ -72,7 +73,7 @@ func (m *Memory) Add(c *Client, e Entry) error {
 	c.uniqID, c.conn, c.loop, c.listed = e.UniqID, e.Conn, loop, true
 	c.info.Store(nil) // somebody may have asked already
 	c.place = m.everyone[loop].add(c)
-	m.clients[e.UniqID] = c
+	m.clients.add(c)
 	c.setSession(e.Session)
 	m.setCustomer(c, e.CustomerID)
 	m.subscribe(c, e.Topics)
@@ -96,7 +97,7 @@ func (m *Memory) RemoveIf(c *Client, cond func(Info) bool) (Info, bool) {
 		return Info{}, false
 	}
 	c.listed = false
-	delete(m.clients, c.uniqID)
+	m.clients.remove(c.uniqID)
 	if moved := m.everyone[c.loop].remove(c.place); moved != nil {
 		moved.place = c.place
 	}
@@ -140,12 +141,15 @@ func (m *Memory) infoLocked(c *Client) Info {
 	return i
 }
 
+// Lookup implements [Registry].
+func (m *Memory) Lookup(uniqID string) (*Client, bool) { return m.clients.lookup(uniqID) }
+
 // Find implements [Registry].
 func (m *Memory) Find(dst []*Client, uniqIDs ...string) []*Client {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	for i, id := range uniqIDs {
-		if c, ok := m.clients[id]; ok {
+		if c, ok := m.clients.get(id); ok {
 			if len(dst) == cap(dst) {
 				dst = slices.Grow(dst, len(uniqIDs)-i) // once
 			}
@@ -195,7 +199,7 @@ func (m *Memory) Subscribers(dst []Audience, name string) []Audience {
 func (m *Memory) Change(uniqID string, ch Change) (*Client, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	c, ok := m.clients[uniqID]
+	c, ok := m.clients.get(uniqID)
 	if !ok {
 		return nil, ErrNotListed
 	}
@@ -249,7 +253,7 @@ func (m *Memory) replaceTopics(c *Client, topics []string) {
 func (m *Memory) Subscribe(uniqID string, topics []string, most int) (*Client, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	c, ok := m.clients[uniqID]
+	c, ok := m.clients.get(uniqID)
 	if !ok {
 		return nil, ErrNotListed
 	}
@@ -276,7 +280,7 @@ func (m *Memory) fresh(c *Client, topics []string) int {
 func (m *Memory) Unsubscribe(uniqID string, topics []string) (*Client, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	c, ok := m.clients[uniqID]
+	c, ok := m.clients.get(uniqID)
 	if !ok {
 		return nil, ErrNotListed
 	}

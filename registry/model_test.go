@@ -455,6 +455,7 @@ func (m *model) queries() []query {
 		{"TopicCustomerCounts", got.TopicCustomerCounts(asked, false), customerCounts},
 		{"TopicCustomerCounts of all", got.TopicCustomerCounts(nil, true), customerCounts},
 		{"Find", got.Find(nil, ids...), found},
+		{"Lookup", lookups(got, ids), found},
 		{"FindByCustomer", clientIDs(got.FindByCustomer(nil, customers...)), sorted(byCustomer)},
 		m.audiences("Everyone", got.Everyone(nil), func(*record) bool { return true }),
 	}
@@ -506,4 +507,14 @@ func clientIDs(clients []*Client) []string {
 		ids = append(ids, c.UniqID())
 	}
 	return sorted(ids)
+}
+
+// lookups looks up ids one by one, and returns the clients that there are.
+func lookups(r Registry, ids []string) (found []*Client) {
+	for _, id := range ids {
+		if c, ok := r.Lookup(id); ok {
+			found = append(found, c)
+		}
+	}
+	return found
 }

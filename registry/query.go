@@ -7,14 +7,14 @@ package registry
 func (m *Memory) Len() int {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return len(m.clients)
+	return m.clients.len()
 }
 
 // UniqIDs implements [Registry].
 func (m *Memory) UniqIDs() []string {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return keys(m.clients)
+	return m.clients.uniqIDs()
 }
 
 // CustomerLen implements [Registry].

@@ -47,6 +47,9 @@ type Registry interface {
 	// are those that Remove and RemoveIf return.
 	Info(c *Client) Info
 
+	// Lookup returns the client of that uniqId. It is for what goes to one
+	// client: callers do not wait for one another.
+	Lookup(uniqID string) (c *Client, ok bool)
 	// Find appends the named clients to dst, in the order of the names, and
 	// returns the extended slice, as the next three do.
 	Find(dst []*Client, uniqIDs ...string) []*Client
