@@ -144,6 +144,48 @@ func TestDrainsHaveABudget(t *testing.T) {
 	want(t, "written", k.h.written, sockets+1)
 }
 
+// Messages that cannot be merged leave together all the same, in one write for each
+// client, also where more are queued than one drain does; and there is a bound to
+// what is queued.
+func TestWhatWaitsIsGathered(t *testing.T) {
+	k := newKit(t, func(o *transport.Options) { o.WriteLimit = 1 << 30 })
+	var to []*Conn
+	var all []*fakeSocket
+	for range 1000 {
+		s := k.open()
+		s.discard = true
+		all = append(all, s)
+		to = append(to, s.conn)
+	}
+	most := 0
+	look := func() { most = max(most, k.l.nodes.used) }
+	for _, test := range []struct{ tasks, writes int }{
+		{3 * appendBudget / 1000, 1},
+		{3 * gatherLimit / 1000, 3},
+	} {
+		for _, s := range all {
+			s.writes = 0
+		}
+		written := k.h.written
+		for range test.tasks {
+			k.post(&sends{to: to, frame: text("x")})
+		}
+		for k.wakes() > 0 {
+			k.l.Woken()
+			look()
+		}
+		for i, s := range all {
+			if s.writes < test.writes || s.writes > test.writes+1 {
+				t.Fatalf("%d tasks: client %d was written to %d times, want %d", test.tasks, i, s.writes, test.writes)
+			}
+		}
+		want(t, "written", k.h.written-written, int64(test.tasks*1000))
+	}
+	if limit := gatherLimit + appendBudget; most > limit || most < gatherLimit/2 {
+		t.Errorf("%d frames were queued, want %d at most", most, limit)
+	}
+}
+
 func TestALargeTaskRunsInParts(t *testing.T) {
 	k := newKit(t)
 	s := k.open()

@@ -54,11 +54,16 @@ const (
 	// tick is the wheel's resolution: time-outs come at the first tick that
 	// is not before them.
 	tick = 250 * time.Millisecond
-	// appendBudget bounds the frames queued in one drain before they are
-	// flushed, flushBudget the sockets written before the loop reads again:
-	// at some microseconds a write that is a few milliseconds.
+	// appendBudget bounds the frames queued before the loop reads again, and
+	// flushBudget the sockets written: at some microseconds a write that is a
+	// few milliseconds.
 	appendBudget = 1 << 15
 	flushBudget  = 512
+	// gatherLimit bounds the frames that are queued, at 16 bytes each. Up to it
+	// all that waited in the mailbox is gathered before anything is written, so
+	// that a client to whom many messages go by way of many topics gets them in
+	// one write.
+	gatherLimit = 1 << 18
 	// quickRecipients is the most deliveries that are done at the end of an
 	// input event. More is left to a drain of its own, behind the other
 	// sockets that are ready, so that their messages share its writes.
@@ -85,6 +90,7 @@ type Loop struct {
 	nodes     nodes
 	touched   []*Conn // connections with queued frames; [flushed:] are due
 	flushed   int
+	emptying  bool // all that is queued is to be written before more is
 	scratch   []byte
 	stalled   []*Conn
 	isStalled atomic.Bool
@@ -307,6 +313,10 @@ func (l *Loop) rest() {
 // than the loop then fills the mailbox, which pushes back, and not the
 // clients' queues, which would close them.
 func (l *Loop) drain(sockets int) {
+	if l.gathering() {
+		l.work(sockets)
+		return
+	}
 	if sockets = l.flush(sockets); sockets == 0 {
 		return
 	}
@@ -317,7 +327,12 @@ func (l *Loop) drain(sockets int) {
 	l.work(sockets)
 }
 
-// work runs tasks and flushes what they queued.
+// gathering reports whether more is to be queued before it is flushed.
+func (l *Loop) gathering() bool {
+	return !l.emptying && l.next < len(l.batch) && l.nodes.used < gatherLimit
+}
+
+// work runs tasks and flushes what they queued, unless more is to come.
 func (l *Loop) work(sockets int) {
 	for budget := appendBudget; l.next < len(l.batch) && budget > 0; {
 		steps, done := l.run(l.batch[l.next], budget)
@@ -327,7 +342,10 @@ func (l *Loop) work(sockets int) {
 			l.next++
 		}
 	}
-	l.flush(sockets)
+	if !l.gathering() {
+		l.emptying = true
+		l.flush(sockets)
+	}
 }
 
 // run runs t, merged with those behind it where they can be.

@@ -9,6 +9,7 @@ import (
 type nodes struct {
 	items []node
 	free  int32 // first free node plus one
+	used  int
 }
 
 type node struct {
@@ -17,6 +18,7 @@ type node struct {
 }
 
 func (n *nodes) add(f *transport.Frame) int32 {
+	n.used++
 	if i := n.free; i != 0 {
 		n.free = n.items[i-1].next
 		n.items[i-1] = node{frame: f}
@@ -31,6 +33,7 @@ func (n *nodes) remove(i int32) (f *transport.Frame, next int32) {
 	f, next = n.items[i-1].frame, n.items[i-1].next
 	n.items[i-1] = node{next: n.free}
 	n.free = i
+	n.used--
 	return f, next
 }
 
@@ -102,7 +105,7 @@ func (l *Loop) flush(sockets int) int {
 			l.flushGuarded(c)
 		}
 	}
-	l.touched, l.flushed = l.touched[:0], 0
+	l.touched, l.flushed, l.emptying = l.touched[:0], 0, false
 	return sockets
 }
 
