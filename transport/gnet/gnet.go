@@ -6,6 +6,13 @@
 // It does not speak TLS: put a proxy that does before it, or mount the gateway in
 // an HTTP server with package nethttp.
 //
+// A loop that waits for its sockets keeps one of Go's processors (GOMAXPROCS) until
+// the runtime takes it away, which can take milliseconds. Where other goroutines
+// have much to do, as those that read the commands of business processes, a program
+// does well to have one processor more than loops:
+//
+//	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1) // after Listen
+//
 // What the engine leaves open, this package closes. It never lets a slice of
 // the engine's read buffer out of an event, keeps order in its own mailbox
 // instead of the engine's task queue, bounds what the engine buffers for
