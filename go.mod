@@ -5,6 +5,7 @@ go 1.26.0
 tool golang.org/x/exp/cmd/apidiff
 
 require (
+	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/buexplain/netsvr-protocol-go/v6 v6.0.1
 	github.com/chromedp/chromedp v0.23.0
 	github.com/coder/websocket v1.8.15

@@ -8,9 +8,9 @@ import "time"
 // nanoseconds when it is written as JSON.
 type Result struct {
 	Scenario   string        `json:"scenario"`
-	Target     string        `json:"target"`  // what was measured, in words
-	Clients    int           `json:"clients"` // that were connected
-	Took       time.Duration `json:"took"`    // of the measured phase, until the last operation was done
+	Target     string        `json:"target"`    // what was measured, in words
+	Clients    int           `json:"clients"`   // that were connected
+	Took       time.Duration `json:"took"`      // of the measured phase, until the last operation was done
 	Operation  string        `json:"operation"` // what Operations counts: "delivery", "round trip", "handshake" …
 	Operations int64         `json:"operations"`
 	Counts     []Count       `json:"counts"`    // in order of display

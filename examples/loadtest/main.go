@@ -1,0 +1,57 @@
+// Loadtest measures a WebSocket server: it connects clients, has them do what a
+// scenario says, and prints what came of it.
+//
+//	go run ./examples/loadtest broadcast
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/sluicegate/sluice/internal/load"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second Ctrl-C, while the first is still being obeyed, ends it at once.
+	context.AfterFunc(ctx, stop)
+	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "loadtest:", err)
+		os.Exit(1)
+	}
+}
+
+// run does what the arguments say. Its own processes get their arguments from
+// package load, and end with stdin.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	if len(args) > 0 {
+		switch args[0] {
+		case "serve":
+			return serve(ctx, args[1:], stdin, stdout)
+		case "business":
+			return serveBusiness(ctx, args[1:], stdin, stdout)
+		}
+	}
+	o, err := parse(args, stderr)
+	if err != nil {
+		return err
+	}
+	if !o.quiet {
+		o.load.Progress = progress(stderr, o.load)
+	}
+	result, err := load.Run(ctx, o.load)
+	if err != nil {
+		return err
+	}
+	return o.write(result, stdout)
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+
+	"github.com/sluicegate/sluice/internal/load/server"
+)
+
+// serve is the gateway alone. It prints "ready" and its addresses: for clients, for
+// commands and for business processes.
+func serve(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
+	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+	var c server.Config
+	flags.StringVar(&c.Clients, "ws", "", "`address` for clients; empty: a free port")
+	flags.StringVar(&c.Task, "task", "", "`address` for commands of business processes; empty: a free port")
+	flags.StringVar(&c.Worker, "worker", "", "`address` for business processes; empty: a free port")
+	flags.StringVar(&c.Via, "via", "gnet", "how clients are served: gnet, nethttp (goroutines), or handed (an HTTP server that hands them over to gnet)")
+	flags.StringVar(&c.Handler, "handler", "inline", "where the handler runs: inline on the event loops, on workers, or remote in a business process")
+	flags.IntVar(&c.Loops, "loops", 0, "event loops; 0: one per CPU")
+	flags.IntVar(&c.Topics, "topics", 0, "topics that every client is subscribed to: t, t1, t2 …")
+	flags.IntVar(&c.WriteLimit, "write-limit", 0, "`bytes` that may wait for one client; 0: the gateway's default")
+	gc := flags.Int("gc", 25, "the garbage collector's target `percentage`; 100 is Go's own default")
+	child := flags.Bool("child", false, "end with standard input, not by Ctrl-C")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *child {
+		var stop func()
+		ctx, stop = endWith(stdin)
+		defer stop()
+	}
+	// A gateway's heap is mostly clients at rest, and a message's garbage does
+	// not grow with its recipients: collecting more often costs next to nothing
+	// and keeps less memory in reserve.
+	debug.SetGCPercent(*gc)
+	return server.Run(ctx, c, func(a server.Addrs) {
+		fmt.Fprintln(stdout, "ready", a.Clients, a.Task, a.Worker)
+	})
+}
+
+// serveBusiness is a business process alone. It prints "ready".
+func serveBusiness(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
+	flags := flag.NewFlagSet("business", flag.ContinueOnError)
+	worker := flags.String("worker", "127.0.0.1:6061", "the gateway's `address` for business processes")
+	task := flags.String("task", "127.0.0.1:6062", "the gateway's `address` for their commands")
+	topics := flags.Int("topics", 0, "topics that every client is subscribed to: t, t1, t2 …")
+	child := flags.Bool("child", false, "end with standard input, not by Ctrl-C")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *child {
+		var stop func()
+		ctx, stop = endWith(stdin)
+		defer stop()
+	}
+	h := &server.Handler{Topics: server.TopicNames(*topics)}
+	return server.Business(ctx, *worker, *task, h, func() { fmt.Fprintln(stdout, "ready") })
+}
+
+// endWith returns a context that ends when stdin does: when the run has closed it,
+// or is no more. Ctrl-C, which a terminal sends to children too, is for the run to
+// obey.
+func endWith(stdin io.Reader) (context.Context, func()) {
+	signal.Ignore(os.Interrupt)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { // it ends with stdin, or with the process
+		_, _ = io.Copy(io.Discard, stdin)
+		cancel()
+	}()
+	return ctx, cancel
+}
