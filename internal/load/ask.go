@@ -3,7 +3,6 @@ package load
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,16 +33,14 @@ func (a *asker) caughtUp() {}
 func (a *asker) gone()     {}
 
 // ask has every client ask the handler for something, and waits for the answers.
-// answer, if not nil, is given the name in each; it is called on several
+// name is what its message has as the name; answer, if not nil, is given the name in each; it is called on several
 // goroutines at the same time.
-func (r *run) ask(ctx context.Context, kind message.Kind, name string, answer func(c *client, name string)) error {
+func (r *run) ask(ctx context.Context, kind message.Kind, name func(*client) string, answer func(c *client, name string)) error {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	var left atomic.Int64
 	left.Store(int64(len(r.clients)))
 	all := make(chan struct{})
-	data := message.Append(nil, message.Head{Kind: kind, Due: r.meter.now()}, name, r.cfg.Bytes)
-	frame := appendFrame(nil, data)
 	for _, c := range r.clients {
 		a := &asker{done: func() {
 			if left.Add(-1) == 0 {
@@ -54,7 +51,8 @@ func (r *run) ask(ctx context.Context, kind message.Kind, name string, answer fu
 			a.answer = func(name string) { answer(c, name) }
 		}
 		c.play(a)
-		_ = c.send(frame) // without an answer, an error shows below
+		data := message.Append(nil, message.Head{Kind: kind, Due: r.meter.now()}, name(c), r.cfg.Bytes)
+		_ = c.send(appendFrame(nil, data)) // without an answer, an error shows below
 	}
 	select {
 	case <-all:
@@ -63,5 +61,3 @@ func (r *run) ask(ctx context.Context, kind message.Kind, name string, answer fu
 		return fmt.Errorf("load: %d of %d clients got no answer from the handler: %w", left.Load(), len(r.clients), ctx.Err())
 	}
 }
-
-func commas(names []string) string { return strings.Join(names, ",") }

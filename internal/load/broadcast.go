@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/sluicegate/sluice/internal/load/message"
@@ -17,7 +18,9 @@ type broadcast struct {
 	data     []byte
 }
 
-func newBroadcast(r *run) *broadcast { return &broadcast{r: r, topics: []string{""}} }
+func newBroadcast(r *run) *broadcast {
+	return &broadcast{r: r, topics: []string{""}, audience: newAudience(r.window, 1)}
+}
 
 func (b *broadcast) prepare(ctx context.Context) error {
 	if n := b.r.cfg.Topics; n > 0 {
@@ -26,7 +29,6 @@ func (b *broadcast) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	b.audience = newAudience(b.r.window, 1)
 	for _, c := range b.r.clients {
 		c.play(b.audience.join(c, 0))
 	}
@@ -34,19 +36,17 @@ func (b *broadcast) prepare(ctx context.Context) error {
 }
 
 func (b *broadcast) subscribe(ctx context.Context) error {
+	all := strings.Join(b.topics, ",")
 	if !b.r.target.serve {
-		b.r.note("the server itself must have subscribed all clients to %s", commas(b.topics))
+		b.r.note("the server itself must have subscribed all clients to %s", all)
 		return nil
 	}
-	return b.r.ask(ctx, message.Join, commas(b.topics), nil)
+	return b.r.ask(ctx, message.Join, func(*client) string { return all }, nil)
 }
 
 func (b *broadcast) play(ctx context.Context) error {
-	loop := b.closed
-	if b.r.cfg.Rate > 0 {
-		loop = b.open
-	}
-	if err := loop(ctx); err != nil {
+	s := stream{r: b.r, limit: int64(b.r.cfg.Inflight-1) * int64(len(b.r.clients)), push: b.push, flush: b.r.task.flush}
+	if err := s.play(ctx); err != nil {
 		return err
 	}
 	b.r.drain(ctx)
@@ -62,44 +62,6 @@ func (b *broadcast) push(due time.Duration) error {
 	return b.r.task.push(topic, b.data)
 }
 
-// closed keeps so many messages under way.
-func (b *broadcast) closed(ctx context.Context) error {
-	each := int64(len(b.r.clients))
-	for {
-		if b.r.window.wait(ctx, int64(b.r.cfg.Inflight-1)*each) != nil {
-			return nil
-		}
-		// All that there is room for goes in one write.
-		for b.r.window.under.Load() <= int64(b.r.cfg.Inflight-1)*each {
-			if err := b.push(b.r.meter.now()); err != nil {
-				return err
-			}
-		}
-		if err := b.r.task.flush(); err != nil {
-			return err
-		}
-	}
-}
-
-// open sends to a schedule.
-func (b *broadcast) open(ctx context.Context) error {
-	all := pace{b.r.meter.now(), b.r.cfg.Rate}
-	for i := int64(0); ; {
-		if sleepUntil(ctx, b.r.meter.now, all.at(i)) != nil {
-			return nil
-		}
-		// All that is due goes in one write.
-		for now := b.r.meter.now(); all.at(i) <= now; i++ {
-			if err := b.push(all.at(i)); err != nil {
-				return err
-			}
-		}
-		if err := b.r.task.flush(); err != nil {
-			return err
-		}
-	}
-}
-
 func (b *broadcast) counts() []Count {
-	return append([]Count{{"messages", b.sent}}, b.r.fates(b.audience)...)
+	return append([]Count{{"messages", b.sent}}, b.r.fates(b.audience.due)...)
 }

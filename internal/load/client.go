@@ -29,6 +29,7 @@ type client struct {
 	shard *shard
 	now   func() time.Duration
 	ended func(*client) // called once, at the end of its reading
+	group string        // what its kind is called in counts, with a space behind; mostly empty
 	code  int           // of the close frame that came, 1006 if none did
 	other int64         // messages that are not the run's
 
@@ -154,6 +155,13 @@ func (c *client) pause() {
 func (c *client) resume() {
 	if until := c.paused.Swap(nil); until != nil {
 		close(*until)
+	}
+}
+
+// buffer has the system keep about so many bytes that the client has not read.
+func (c *client) buffer(size int) {
+	if conn, ok := c.conn.(interface{ SetReadBuffer(int) error }); ok {
+		_ = conn.SetReadBuffer(size) // without, it only takes longer until the server notices
 	}
 }
 

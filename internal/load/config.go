@@ -84,6 +84,8 @@ type Config struct {
 	// Progress, if not nil, is called about every second of the measured
 	// phase, on a goroutine of the run's.
 	Progress func(Second)
+
+	mix mix
 }
 
 const (
@@ -120,15 +122,20 @@ func (c *Config) complete() (*spec, error) {
 	or(&c.Settle, time.Second)
 	or(&c.Drain, 10*time.Second)
 	or(&c.GC, 25)
+	or(&c.Mix, defaultMix)
 	or(&c.Server.Via, "gnet")
 	or(&c.Server.Handler, "inline")
 	if c.Progress == nil {
 		c.Progress = func(Second) {}
 	}
-	return sc, errors.Join(c.checkSizes(), c.checkTarget(sc))
+	var err error
+	if c.mix, err = parseMix(c.Mix); err != nil {
+		return nil, err
+	}
+	return sc, errors.Join(c.checkSizes(sc), c.checkTarget(sc))
 }
 
-func (c *Config) checkSizes() error {
+func (c *Config) checkSizes(sc *spec) error {
 	switch {
 	case c.For > maxFor:
 		return fmt.Errorf("load: Config.For is %v; a run takes %v at most", c.For, maxFor)
@@ -138,6 +145,8 @@ func (c *Config) checkSizes() error {
 		return fmt.Errorf("load: Config.Stalled is %v; it is a share, below 1", c.Stalled)
 	case c.Rate > 10_000_000:
 		return fmt.Errorf("load: Config.Rate is %v; 10,000,000 per second is the most", c.Rate)
+	case sc.name == "groups" && c.Clients != c.Groups*c.GroupSize:
+		return fmt.Errorf("load: Config.Clients is %d; scenario groups has Groups times GroupSize, %d: leave it out", c.Clients, c.Groups*c.GroupSize)
 	case c.Groups*c.GroupSize*c.GroupSize > maxTrackers:
 		return fmt.Errorf("load: %d groups of %d are too many to follow every sender at every client; use smaller groups", c.Groups, c.GroupSize)
 	}

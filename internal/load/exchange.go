@@ -3,22 +3,25 @@ package load
 import (
 	"context"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sluicegate/sluice/internal/load/message"
+	"github.com/sluicegate/sluice/internal/load/server"
 )
 
-// A request says what a client's message number seq asks for.
-type request func(r *run, c *client, seq uint32) (kind message.Kind, name string)
+// A request says what a client's message of number seq asks for.
+type request func(c *client, seq uint32) (kind message.Kind, name string)
 
-func echoes(*run, *client, uint32) (message.Kind, string) { return message.Echo, "" }
-
-// An exchange is clients whose messages come back.
+// An exchange is clients whose messages come back: to themselves, or to the group
+// that they are in.
 type exchange struct {
 	r       *run
 	request request
+	size    int      // of a group, 1 if there are none
+	topics  []string // of the groups, nil if there are none
 	members []*correspondent
 	over    atomic.Bool // closed loops stop
 }
@@ -27,14 +30,66 @@ type exchange struct {
 type correspondent struct {
 	*listener
 	x       *exchange
-	scratch []byte // for a message
+	index   int // in its group
+	scratch []byte
 }
 
-func newExchange(r *run, request request) *exchange { return &exchange{r: r, request: request} }
+func newEcho(r *run) *exchange {
+	return &exchange{r: r, size: 1, request: func(*client, uint32) (message.Kind, string) { return message.Echo, "" }}
+}
 
-func (x *exchange) prepare(context.Context) error {
-	for _, c := range x.r.clients {
-		m := &correspondent{listener: newAudience(x.r.window, 1).join(c, 0), x: x}
+func newTopics(r *run) *exchange {
+	names := server.TopicNames(r.cfg.Topics)
+	return &exchange{r: r, size: 1, request: func(c *client, seq uint32) (message.Kind, string) {
+		name := names[(c.id+int(seq/2))%len(names)]
+		if seq%2 == 0 {
+			return message.Join, name
+		}
+		return message.Leave, name
+	}}
+}
+
+func newLogin(r *run) *exchange {
+	names := customers(len(r.clients))
+	return &exchange{r: r, size: 1, request: func(c *client, seq uint32) (message.Kind, string) {
+		if seq%2 == 0 {
+			return message.Login, names[c.id]
+		}
+		return message.Logout, ""
+	}}
+}
+
+func newGroups(r *run) *exchange {
+	names := groupNames(r.cfg.Groups)
+	return &exchange{r: r, size: r.cfg.GroupSize, topics: names, request: func(c *client, _ uint32) (message.Kind, string) {
+		return message.Say, names[c.id/r.cfg.GroupSize]
+	}}
+}
+
+func customers(n int) []string  { return numbered("c", n) }
+func groupNames(n int) []string { return numbered("g", n) }
+
+func numbered(prefix string, n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = prefix + strconv.Itoa(i)
+	}
+	return names
+}
+
+func (x *exchange) prepare(ctx context.Context) error {
+	if x.topics != nil {
+		topic := func(c *client) string { return x.topics[c.id/x.size] }
+		if err := x.r.ask(ctx, message.Join, topic, nil); err != nil {
+			return err
+		}
+	}
+	var a *audience
+	for i, c := range x.r.clients {
+		if i%x.size == 0 {
+			a = newAudience(x.r.window, x.size)
+		}
+		m := &correspondent{listener: a.join(c, 0), x: x, index: i % x.size}
 		if x.r.cfg.Rate == 0 {
 			m.heard = m.again
 		}
@@ -44,18 +99,18 @@ func (x *exchange) prepare(context.Context) error {
 	return nil
 }
 
-// again sends the next message of a closed loop.
-func (m *correspondent) again(_ message.Head, now time.Duration) {
-	if !m.x.over.Load() {
+// again sends the next message of a closed loop, when the client's own is back.
+func (m *correspondent) again(h message.Head, now time.Duration) {
+	if h.From == uint32(m.index) && !m.x.over.Load() {
 		m.c.answers = m.write(m.c.answers, now)
 	}
 }
 
 // write appends the next message, in its frame.
 func (m *correspondent) write(dst []byte, due time.Duration) []byte {
-	h := message.Head{Due: due, Seq: m.audience.say(0)}
+	h := message.Head{Due: due, Seq: m.audience.say(m.index), From: uint32(m.index)}
 	var name string
-	h.Kind, name = m.x.request(m.x.r, m.c, h.Seq)
+	h.Kind, name = m.x.request(m.c, h.Seq)
 	m.scratch = message.Append(m.scratch[:0], h, name, m.x.r.cfg.Bytes)
 	return appendFrame(dst, m.scratch)
 }
@@ -89,33 +144,37 @@ func (x *exchange) begin() {
 // open sends to a schedule. Each sender has clients of its own, so that one's
 // messages keep their order.
 func (x *exchange) open(ctx context.Context) {
-	start := x.r.meter.now()
+	all := pace{x.r.meter.now(), x.r.cfg.Rate}
 	var senders sync.WaitGroup
 	n := min(len(x.members), runtime.GOMAXPROCS(0))
 	for first := range n {
 		senders.Go(func() {
-			var frame []byte
-			all := pace{start, x.r.cfg.Rate}
-			for i := int64(first); ; i += int64(n) {
-				due := all.at(i)
-				if sleepUntil(ctx, x.r.meter.now, due) != nil {
-					return
-				}
-				m := x.members[i%int64(len(x.members))]
-				m.c.shard.mu.Lock()
-				frame = m.write(frame[:0], due)
-				m.c.shard.mu.Unlock()
-				_ = m.c.send(frame)
+			var mine []*correspondent
+			for i := first; i < len(x.members); i += n {
+				mine = append(mine, x.members[i])
 			}
+			x.send(ctx, mine, func(i int64) time.Duration { return all.at(int64(first) + i*int64(n)) })
 		})
 	}
 	senders.Wait()
 }
 
-func (x *exchange) counts() []Count {
-	all := make([]*audience, 0, len(x.members))
-	for _, m := range x.members {
-		all = append(all, m.audience)
+// send has each of some clients send in turn, when it is due.
+func (x *exchange) send(ctx context.Context, members []*correspondent, due func(int64) time.Duration) {
+	var frame []byte
+	for i := int64(0); sleepUntil(ctx, x.r.meter.now, due(i)) == nil; i++ {
+		m := members[i%int64(len(members))]
+		m.c.shard.mu.Lock()
+		frame = m.write(frame[:0], due(i))
+		m.c.shard.mu.Unlock()
+		_ = m.c.send(frame)
 	}
-	return x.r.fates(all...)
+}
+
+func (x *exchange) counts() []Count {
+	var due int64
+	for i := 0; i < len(x.members); i += x.size {
+		due += x.members[i].audience.due
+	}
+	return x.r.fates(due)
 }

@@ -97,6 +97,9 @@ func (m *meter) cut() Second {
 		}
 	}
 	m.ops += ops
+	for _, h := range step[1:max(1, m.counted)] {
+		step[0].Merge(h)
+	}
 	first := latency("", step[0])
 	s := Second{At: now - m.begun, Operations: ops, P50: first.P50, P90: first.P90, P99: first.P99, Max: first.Max}
 	if m.server != nil {

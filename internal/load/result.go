@@ -14,7 +14,7 @@ type Result struct {
 	Operation  string        `json:"operation"` // what Operations counts: "delivery", "round trip", "handshake" …
 	Operations int64         `json:"operations"`
 	Counts     []Count       `json:"counts"`    // in order of display
-	Latencies  []Latency     `json:"latencies"` // the scenario's own first; Series has that one's
+	Latencies  []Latency     `json:"latencies"` // those of operations first
 	Server     *Server       `json:"server,omitempty"`
 	Series     []Second      `json:"series"`
 	Notes      []string      `json:"notes,omitempty"` // what a reader of the figures should know
@@ -60,7 +60,7 @@ type Server struct {
 type Second struct {
 	At         time.Duration `json:"at"` // its end, since the measured phase began
 	Operations int64         `json:"operations"`
-	P50        time.Duration `json:"p50"` // of Latencies[0] in this step
+	P50        time.Duration `json:"p50"` // of the operations in this step
 	P90        time.Duration `json:"p90"`
 	P99        time.Duration `json:"p99"`
 	Max        time.Duration `json:"max"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,7 +25,8 @@ type run struct {
 	clients []*client
 	readers sync.WaitGroup
 	mu      sync.Mutex
-	closed  map[int]int64 // connections that the server has ended, by code
+	closed  map[string]int64 // connections that the server has ended, by who and how
+	other   int64            // messages that are not the run's
 	notes   []string
 }
 
@@ -36,7 +38,7 @@ func Run(ctx context.Context, cfg Config) (result *Result, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{cfg: &cfg, spec: spec, window: newWindow(), closed: make(map[int]int64)}
+	r := &run{cfg: &cfg, spec: spec, window: newWindow(), closed: make(map[string]int64)}
 	if r.target, err = openTarget(ctx, &cfg); err != nil {
 		return nil, err
 	}
@@ -127,7 +129,7 @@ func (r *run) connect(ctx context.Context) error {
 	for range min(r.cfg.Parallel, r.cfg.Clients) {
 		workers.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(r.clients)) && ctx.Err() == nil; i = next.Add(1) - 1 {
-				c, err := r.open(ctx, int(i))
+				c, err := r.open(ctx, int(i), r.meter.now())
 				if err != nil {
 					cancel(fmt.Errorf("load: client %d of %d: %w", i+1, len(r.clients), err))
 					return
@@ -140,9 +142,8 @@ func (r *run) connect(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// open connects client id and has it read.
-func (r *run) open(ctx context.Context, id int) (*client, error) {
-	begun := r.meter.now()
+// open connects client id, which was due at a time, and has it read.
+func (r *run) open(ctx context.Context, id int, due time.Duration) (*client, error) {
 	conn, rest, err := r.target.dial.open(ctx)
 	if err != nil {
 		return nil, err
@@ -153,21 +154,28 @@ func (r *run) open(ctx context.Context, id int) (*client, error) {
 	}
 	if class := len(r.spec.classes) - 1; r.spec.classes[class] == handshakes {
 		c.shard.mu.Lock()
-		c.shard.record(class, begun, r.meter.now())
+		c.shard.record(class, due, r.meter.now())
 		c.shard.mu.Unlock()
 	}
 	r.readers.Go(func() { c.read(rest) })
 	return c, nil
 }
 
-// ended notes why a connection has ended.
-func (r *run) ended(c *client) {
-	if c.leaving.Load() {
-		return
-	}
+// replace puts a client in the place of the one that it was before.
+func (r *run) replace(c *client) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.closed[c.code]++
+	r.clients[c.id] = c
+}
+
+// ended notes what is left of a client.
+func (r *run) ended(c *client) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.other += c.other
+	if !c.leaving.Load() {
+		r.closed[fmt.Sprintf("%sclosed %d", c.group, c.code)]++
+	}
 }
 
 // leave ends all connections and waits for their readers.
@@ -211,7 +219,10 @@ func (r *run) keepAlive(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		for _, c := range r.clients {
+		r.mu.Lock()
+		clients := slices.Clone(r.clients)
+		r.mu.Unlock()
+		for _, c := range clients {
 			if ctx.Err() != nil {
 				return
 			}

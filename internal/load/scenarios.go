@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"time"
 )
 
 // needs says what a scenario asks of a server, each one what the ones before it do
@@ -49,9 +50,7 @@ func specs() []*spec {
 			classes: []string{handshakes},
 			defaults: func(c *Config) {
 				or(&c.Clients, 1000)
-				if c.For == 0 {
-					c.For = 3e9
-				}
+				or(&c.For, 3*time.Second)
 			},
 			make: func(r *run) scenario { return hold{r} },
 		},
@@ -65,13 +64,70 @@ func specs() []*spec {
 			name: "echo", summary: "each client's messages come back, -depth under way or at -rate of all clients",
 			operation: "round trip", classes: []string{"round trip", handshakes}, counted: 1, needs: needsEcho, flags: []string{"depth"},
 			defaults: func(c *Config) { or(&c.Clients, 50) },
-			make:     func(r *run) scenario { return newExchange(r, echoes) },
+			make:     func(r *run) scenario { return newEcho(r) },
 		},
 		{
 			name: "broadcast", summary: "messages to all, -inflight under way or at -rate; with -topics to topics that all have, in turn",
 			operation: "delivery", classes: []string{"delivery", handshakes}, counted: 1, needs: needsTask, flags: []string{"inflight", "topics"},
 			defaults: func(c *Config) { or(&c.Clients, 1000) },
 			make:     func(r *run) scenario { return newBroadcast(r) },
+		},
+		{
+			name: "groups", summary: "group chat: clients say something to their group, -depth under way each or at -rate of all",
+			operation: "delivery", classes: []string{"delivery", handshakes}, counted: 1, needs: needsHandler,
+			flags: []string{"groups", "size-of-group", "depth"},
+			defaults: func(c *Config) {
+				or(&c.Groups, 20)
+				or(&c.GroupSize, 50)
+				or(&c.Clients, c.Groups*c.GroupSize)
+			},
+			make: func(r *run) scenario { return newGroups(r) },
+		},
+		{
+			name: "topics", summary: "topic churn: clients subscribe and unsubscribe, -depth under way each or at -rate of all",
+			operation: "change", classes: []string{"change", handshakes}, counted: 1, needs: needsHandler, flags: []string{"topics", "depth"},
+			defaults: func(c *Config) {
+				or(&c.Clients, 500)
+				or(&c.Topics, 100)
+			},
+			make: func(r *run) scenario { return newTopics(r) },
+		},
+		{
+			name: "login", summary: "clients log in and out, -depth under way each or at -rate of all",
+			operation: "change", classes: []string{"change", handshakes}, counted: 1, needs: needsHandler, flags: []string{"depth"},
+			defaults: func(c *Config) { or(&c.Clients, 500) },
+			make:     func(r *run) scenario { return newLogin(r) },
+		},
+		{
+			name: "unicast", summary: "messages to single clients at random, in bulk, -inflight under way or at -rate",
+			operation: "delivery", classes: []string{"delivery", handshakes}, counted: 1, needs: needsHandler, flags: []string{"inflight"},
+			defaults: func(c *Config) {
+				or(&c.Clients, 1000)
+				or(&c.Inflight, 1000)
+			},
+			make: func(r *run) scenario { return newUnicast(r) },
+		},
+		{
+			name: "slow", summary: "messages to all at -rate; in the second half a share of the clients, -stalled, does not read",
+			operation: "delivery", classes: []string{"delivery", "calm delivery", handshakes}, counted: 2, needs: needsTask, flags: []string{"stalled"},
+			defaults: func(c *Config) {
+				or(&c.Clients, 100)
+				or(&c.Bytes, 4096)
+				or(&c.Rate, 500)
+				or(&c.For, 10*time.Second)
+			},
+			make: func(r *run) scenario { return newSlow(r) },
+		},
+		{
+			name: "mixed", summary: "clients that do now this, now that, as often as -mix says, one thing at a time or at -rate of all",
+			operation: "operation", classes: []string{"round trip", "group delivery", handshakes}, counted: 3, needs: needsHandler,
+			flags: []string{"mix", "topics", "size-of-group"},
+			defaults: func(c *Config) {
+				or(&c.Clients, 200)
+				or(&c.Topics, 100)
+				or(&c.GroupSize, 20)
+			},
+			make: func(r *run) scenario { return newMixed(r) },
 		},
 	}
 }

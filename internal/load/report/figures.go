@@ -18,7 +18,7 @@ func figures(r *load.Result) (all []figure) {
 		all = append(all, figure{name, fmt.Sprintf(format, args...)})
 	}
 	if r.Operation != "" {
-		add("rate", "%s/s (%s of %s in %s)", plural(r.Operation, number(r.Rate())), number(float64(r.Operations)), plural(r.Operation, ""), duration(r.Took))
+		add("rate", "%s/s (%s in %s)", plural(r.Operation, number(r.Rate())), number(float64(r.Operations)), duration(r.Took))
 	}
 	if each, ok := r.CPUPerOperation(); ok && r.Operation != "" {
 		add("server CPU", "%s per %s (user %s, system %s)", fine(each), r.Operation, duration(r.Server.User), duration(r.Server.System))
@@ -32,14 +32,14 @@ func figures(r *load.Result) (all []figure) {
 	return all
 }
 
-// plural is more than one of what, after a number or alone.
+// plural is a number of what.
 func plural(what, number string) string {
 	if rest, ok := strings.CutSuffix(what, "y"); ok {
 		what = rest + "ies"
 	} else {
 		what += "s"
 	}
-	return strings.TrimSpace(number + " " + what)
+	return number + " " + what
 }
 
 // number writes whole numbers, with commas between thousands.
