@@ -12,9 +12,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/sluicegate/sluice/internal/load"
+	"github.com/sluicegate/sluice/internal/load/server"
 )
 
 func main() {
@@ -34,22 +36,19 @@ func main() {
 // run does what the arguments say. Its own processes get their arguments from
 // package load, and end with stdin.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	if len(args) > 0 {
-		switch args[0] {
-		case "serve":
-			return serve(ctx, args[1:], stdin, stdout)
-		case "business":
-			return serveBusiness(ctx, args[1:], stdin, stdout)
-		}
+	if len(args) > 0 && slices.Contains(server.Commands(), args[0]) {
+		return server.Command(ctx, args[0], args[1:], stdin, stdout)
 	}
 	o, err := parse(args, stderr)
 	if err != nil {
 		return err
 	}
+	p := newProgress(stderr)
 	if !o.quiet {
-		o.load.Progress = progress(stderr, o.load)
+		o.load.Progress = p.show
 	}
 	result, err := load.Run(ctx, o.load)
+	p.end()
 	if err != nil {
 		return err
 	}

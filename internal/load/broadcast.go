@@ -25,9 +25,9 @@ func newBroadcast(r *run) *broadcast {
 func (b *broadcast) prepare(ctx context.Context) error {
 	if n := b.r.cfg.Topics; n > 0 {
 		b.topics = server.TopicNames(n)
-		if err := b.subscribe(ctx); err != nil {
-			return err
-		}
+	}
+	if err := b.present(ctx); err != nil {
+		return err
 	}
 	for _, c := range b.r.clients {
 		c.play(b.audience.join(c, 0))
@@ -35,13 +35,21 @@ func (b *broadcast) prepare(ctx context.Context) error {
 	return nil
 }
 
-func (b *broadcast) subscribe(ctx context.Context) error {
+// present has every client listed by the server, and subscribed: one that has the
+// answer to its handshake need not be yet.
+func (b *broadcast) present(ctx context.Context) error {
 	all := strings.Join(b.topics, ",")
 	if !b.r.target.serve {
-		b.r.note("the server itself must have subscribed all clients to %s", all)
-		return nil
+		if all != "" {
+			b.r.note("the server itself must have subscribed all clients to %s", all)
+		}
+		return sleepUntil(ctx, b.r.meter.now, b.r.meter.now()+b.r.cfg.Settle)
 	}
-	return b.r.ask(ctx, message.Join, func(*client) string { return all }, nil)
+	kind := message.Echo
+	if all != "" {
+		kind = message.Join
+	}
+	return b.r.ask(ctx, kind, func(*client) string { return all }, nil)
 }
 
 func (b *broadcast) play(ctx context.Context) error {

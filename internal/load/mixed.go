@@ -62,8 +62,7 @@ func (m *mixed) play(ctx context.Context) error {
 		acting.Go(func() { a.act(ctx, patience, all) })
 	}
 	<-ctx.Done()
-	m.r.drain(ctx)
-	lose()
+	defer time.AfterFunc(m.r.cfg.Drain, lose).Stop()
 	acting.Wait()
 	return nil
 }

@@ -37,7 +37,10 @@ func newSlow(r *run) *slow {
 	return &slow{broadcast: newBroadcast(r), kept: newAudience(newWindow(), 1)}
 }
 
-func (s *slow) prepare(context.Context) error {
+func (s *slow) prepare(ctx context.Context) error {
+	if err := s.present(ctx); err != nil {
+		return err
+	}
 	n := max(1, int(math.Round(s.r.cfg.Stalled*float64(len(s.r.clients)))))
 	for i, c := range s.r.clients {
 		if i < n {

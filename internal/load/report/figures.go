@@ -10,7 +10,7 @@ import (
 )
 
 // A figure is one result, in words.
-type figure struct{ name, value string }
+type figure struct{ Name, Value string }
 
 // figures are what a run is made for. What is not known is left out.
 func figures(r *load.Result) (all []figure) {

@@ -23,7 +23,7 @@ func Table(w io.Writer, r *load.Result) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "%s\t%s clients, %s\n", r.Scenario, number(float64(r.Clients)), r.Target)
 	for _, f := range figures(r) {
-		fmt.Fprintf(t, "%s\t%s\n", f.name, f.value)
+		fmt.Fprintf(t, "%s\t%s\n", f.Name, f.Value)
 	}
 	for _, c := range r.Counts {
 		fmt.Fprintf(t, "%s\t%s\n", c.Name, number(float64(c.N)))

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"context"
@@ -8,15 +8,28 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
-
-	"github.com/sluicegate/sluice/internal/load/server"
 )
 
-// serve is the gateway alone. It prints "ready" and its addresses: for clients, for
-// commands and for business processes.
+// Commands are the names of [Command].
+func Commands() []string { return []string{"serve", "business"} }
+
+// Command is a program of its own, until ctx ends: "serve" is [Run], and prints
+// "ready" with the addresses for clients, for commands and for business processes;
+// "business" is [Business], and prints "ready". args are its flags; with -child it
+// ends when stdin does instead.
+func Command(ctx context.Context, name string, args []string, stdin io.Reader, stdout io.Writer) error {
+	switch name {
+	case "serve":
+		return serve(ctx, args, stdin, stdout)
+	case "business":
+		return serveBusiness(ctx, args, stdin, stdout)
+	}
+	return fmt.Errorf("server: there is no command %q", name)
+}
+
 func serve(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
-	var c server.Config
+	var c Config
 	flags.StringVar(&c.Clients, "ws", "", "`address` for clients; empty: a free port")
 	flags.StringVar(&c.Task, "task", "", "`address` for commands of business processes; empty: a free port")
 	flags.StringVar(&c.Worker, "worker", "", "`address` for business processes; empty: a free port")
@@ -39,12 +52,11 @@ func serve(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer
 	// not grow with its recipients: collecting more often costs next to nothing
 	// and keeps less memory in reserve.
 	debug.SetGCPercent(*gc)
-	return server.Run(ctx, c, func(a server.Addrs) {
+	return Run(ctx, c, func(a Addrs) {
 		fmt.Fprintln(stdout, "ready", a.Clients, a.Task, a.Worker)
 	})
 }
 
-// serveBusiness is a business process alone. It prints "ready".
 func serveBusiness(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
 	flags := flag.NewFlagSet("business", flag.ContinueOnError)
 	worker := flags.String("worker", "127.0.0.1:6061", "the gateway's `address` for business processes")
@@ -59,8 +71,8 @@ func serveBusiness(ctx context.Context, args []string, stdin io.Reader, stdout i
 		ctx, stop = endWith(stdin)
 		defer stop()
 	}
-	h := &server.Handler{Topics: server.TopicNames(*topics)}
-	return server.Business(ctx, *worker, *task, h, func() { fmt.Fprintln(stdout, "ready") })
+	h := &Handler{Topics: TopicNames(*topics)}
+	return Business(ctx, *worker, *task, h, func() { fmt.Fprintln(stdout, "ready") })
 }
 
 // endWith returns a context that ends when stdin does: when the run has closed it,

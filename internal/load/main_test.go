@@ -1,0 +1,29 @@
+package load_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/sluicegate/sluice/internal/load/server"
+)
+
+// TestMain is also the server's process, and the business process, of tests that
+// start this program once more.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && slices.Contains(server.Commands(), os.Args[1]) {
+		if err := server.Command(context.Background(), os.Args[1], os.Args[2:], os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	// gnet's dependency starts these when it is imported.
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
+		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"))
+}
