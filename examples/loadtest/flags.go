@@ -46,11 +46,11 @@ func (o *options) define(f *flag.FlagSet) {
 	f.IntVar(&c.Bytes, "bytes", 0, "size of a message; 0: as suits the scenario, mostly 100")
 	f.Float64Var(&c.Rate, "rate", 0, "operations to begin per second, whether or not the server keeps up; 0: as suits the scenario, mostly as many as it keeps up with")
 	f.IntVar(&c.Depth, "depth", 0, "messages of each client under way; 0: 1")
-	f.IntVar(&c.Inflight, "inflight", 0, "messages to all clients under way; 0: 16")
-	f.IntVar(&c.Topics, "topics", 0, "topics; 0: as suits the scenario, none for broadcast")
+	f.IntVar(&c.Inflight, "inflight", 0, "messages under way; 0: 16, of unicast 1,000")
+	f.IntVar(&c.Topics, "topics", 0, "topics; 0: 100, of broadcast none: to all clients")
 	f.IntVar(&c.Groups, "groups", 0, "groups; 0: 20")
-	f.IntVar(&c.GroupSize, "size-of-group", 0, "clients of each group; 0: 50")
-	f.IntVar(&c.Parallel, "parallel", 0, "clients that connect at the same time; 0: 16")
+	f.IntVar(&c.GroupSize, "size-of-group", 0, "clients of each group; 0: 50, of mixed 20")
+	f.IntVar(&c.Parallel, "parallel", 0, "clients that connect at the same time, before other scenarios too; 0: 16")
 	f.Float64Var(&c.Stalled, "stalled", 0, "share of the clients that stops reading; 0: 0.1")
 	f.StringVar(&c.Mix, "mix", "", "`weights` of the parts, as echo=4,login=1; empty: some of each")
 
@@ -115,7 +115,8 @@ func usage(flags *flag.FlagSet) {
 	for _, s := range load.Scenarios() {
 		fmt.Fprintf(w, "  %-10s %s\n", s.Name, s.Summary)
 		for _, name := range s.Flags {
-			fmt.Fprintf(w, "  %-10s   -%s: %s\n", "", name, flags.Lookup(name).Usage)
+			value, about := flag.UnquoteUsage(flags.Lookup(name))
+			fmt.Fprintf(w, "  %-10s   -%s %s: %s\n", "", name, value, about)
 		}
 	}
 	fmt.Fprint(w, "\nFlags of all scenarios:\n")

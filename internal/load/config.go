@@ -165,6 +165,8 @@ func (c *Config) checkTarget(sc *spec) error {
 	switch {
 	case c.URL == "" && (c.Task != "" || c.Worker != ""):
 		return errors.New("load: Config.Task and Config.Worker go with Config.URL: set it to where clients connect to that gateway")
+	case c.URL == "" && c.PID != 0:
+		return errors.New("load: Config.PID goes with Config.URL: the process of a gateway that is started for the run is known")
 	case c.Worker != "" && c.Task == "":
 		return errors.New("load: Config.Worker is set without Config.Task, the address for a business process's commands")
 	case c.URL != "" && c.Inside:

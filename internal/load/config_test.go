@@ -27,6 +27,7 @@ func TestConfigErrorsSayWhatToDo(t *testing.T) {
 		"in which nothing has a weight":                    {Scenario: "mixed", Mix: "echo=0"},
 		"raise the hard limit":                             {Scenario: "hold", Clients: 100_000_000},
 		"go with Config.URL":                               {Scenario: "hold", Task: "127.0.0.1:2"},
+		"Config.PID goes with Config.URL":                  {Scenario: "hold", PID: 1},
 		"set without Config.Task":                          {Scenario: "hold", URL: url, Worker: "127.0.0.1:2"},
 		"exclude each other":                               {Scenario: "hold", URL: url, Inside: true},
 		"Config.Pin is for a gateway that is started":      {Scenario: "hold", Inside: true, Pin: true},
