@@ -62,8 +62,12 @@ func TestWhatServersDoWrongIsCounted(t *testing.T) {
 			}
 		})
 	})
-	const clients = 3
-	r := run(t, load.Config{Scenario: "echo", Clients: clients, Rate: 600, URL: url, Drain: 50 * time.Millisecond})
+	const clients, drain = 3, time.Minute
+	begun := time.Now()
+	r := run(t, load.Config{Scenario: "echo", Clients: clients, Rate: 600, URL: url, For: 2 * short, Drain: drain})
+	if took := time.Since(begun); took > drain/2 {
+		t.Errorf("the run waited %v for what was lost, though later messages came", took)
+	}
 	for name, want := range map[string]int64{
 		"lost": clients, "doubled": clients, "out of order": clients, "other messages": clients, "delivered": r.Count("sent") - clients,
 	} {
@@ -92,7 +96,12 @@ func TestClosesAreCountedByCode(t *testing.T) {
 			}
 		})
 	})
-	r := run(t, load.Config{Scenario: "echo", Clients: 3, URL: url})
+	const drain = time.Minute
+	begun := time.Now()
+	r := run(t, load.Config{Scenario: "echo", Clients: 3, URL: url, Drain: drain})
+	if took := time.Since(begun); took > drain/2 {
+		t.Errorf("the run waited %v for clients that are gone", took)
+	}
 	if r.Count("closed 1013") != 1 || r.Count("closed 1006") != 2 {
 		t.Errorf("counts are %+v", r.Counts)
 	}
