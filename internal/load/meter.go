@@ -111,10 +111,9 @@ func (m *meter) cut() Second {
 	return s
 }
 
-// during measures the phase that play is, and cuts the series every second, which
-// it tells progress of.
+// during measures the phase that play is, after begin, and cuts the series every
+// second, which it tells progress of.
 func (m *meter) during(ctx context.Context, play func(context.Context) error, progress func(Second)) error {
-	m.begin()
 	played := make(chan error, 1)
 	go func() { played <- play(ctx) }()
 	tick := time.NewTicker(time.Second)
@@ -137,6 +136,9 @@ func (m *meter) report(r *Result) {
 		last = max(last, s.last)
 	}
 	r.Took, r.Operations, r.Series = last-m.begun, m.ops, m.series
+	if m.ops == 0 && len(m.series) > 0 {
+		r.Took = m.series[len(m.series)-1].At
+	}
 	for i, name := range m.classes {
 		r.Latencies = append(r.Latencies, latency(name, m.total[i]))
 	}

@@ -190,6 +190,7 @@ func (r *run) leave() {
 
 // measure plays the scenario.
 func (r *run) measure(ctx context.Context, s scenario) error {
+	r.meter.begin()
 	phase, cancel := context.WithTimeout(ctx, r.cfg.For)
 	defer cancel()
 	if r.task != nil {

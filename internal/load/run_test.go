@@ -104,7 +104,7 @@ func TestMixedRunDoesAllParts(t *testing.T) {
 func TestHold(t *testing.T) {
 	t.Parallel()
 	r := run(t, load.Config{Scenario: "hold", Clients: 30, Inside: true})
-	if l := r.Latency("handshake"); r.Clients != 30 || r.Operations != 0 || l == nil || l.Count != 30 {
+	if l := r.Latency("handshake"); r.Clients != 30 || r.Operations != 0 || l == nil || l.Count != 30 || r.Took < short {
 		t.Errorf("the result is %+v", r)
 	}
 }

@@ -36,8 +36,8 @@ const shortStep = 0.25
 // plots are what there is to draw of r.
 func plots(whole *load.Result) (all []plot) {
 	r := new(*whole)
-	if last := len(r.Series) - 1; last > 0 && length(r, last) < shortStep {
-		r.Series = r.Series[:last]
+	for last := len(r.Series) - 1; last > 0 && (length(r, last) < shortStep || r.Series[last-1].At >= r.Took); last-- {
+		r.Series = r.Series[:last] // after the end of what was measured, all but waits
 	}
 	if len(r.Series) > 1 && r.Operation != "" {
 		all = append(all, rates(r), percentiles(r))

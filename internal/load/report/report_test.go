@@ -138,11 +138,15 @@ func TestPageIsWholeAndNeedsNothingElse(t *testing.T) {
 	}
 }
 
-func TestShortLastStepIsNotDrawn(t *testing.T) {
+func TestStepsAtTheEndThatSayNothingAreNotDrawn(t *testing.T) {
 	t.Parallel()
 	r := sample() // its last step is a tenth of a second
 	if n := strings.Count(plots(r)[0].Lines[0].Path, ","); n != 3 {
 		t.Errorf("the rate is drawn at %d points, want 3", n)
+	}
+	r.Took = 1900 * time.Millisecond // nothing was done in the third step either
+	if n := strings.Count(plots(r)[0].Lines[0].Path, ","); n != 2 {
+		t.Errorf("the rate is drawn at %d points, want 2", n)
 	}
 	if len(r.Series) != 4 {
 		t.Error("drawing has changed the result")
