@@ -144,7 +144,7 @@ func (x *exchange) begin() {
 // open sends to a schedule. Each sender has clients of its own, so that one's
 // messages keep their order.
 func (x *exchange) open(ctx context.Context) {
-	all := pace{x.r.meter.now(), x.r.cfg.Rate}
+	all := x.r.pace()
 	var senders sync.WaitGroup
 	n := min(len(x.members), runtime.GOMAXPROCS(0))
 	for first := range n {
@@ -153,19 +153,20 @@ func (x *exchange) open(ctx context.Context) {
 			for i := first; i < len(x.members); i += n {
 				mine = append(mine, x.members[i])
 			}
-			x.send(ctx, mine, func(i int64) time.Duration { return all.at(int64(first) + i*int64(n)) })
+			x.send(ctx, mine, all, first, n)
 		})
 	}
 	senders.Wait()
 }
 
-// send has each of some clients send in turn, when it is due.
-func (x *exchange) send(ctx context.Context, members []*correspondent, due func(int64) time.Duration) {
+// send has each of some clients send in turn, when it is due: every step-th message
+// from the first.
+func (x *exchange) send(ctx context.Context, members []*correspondent, all pace, first, step int) {
 	var frame []byte
-	for i := int64(0); sleepUntil(ctx, x.r.meter.now, due(i)) == nil; i++ {
-		m := members[i%int64(len(members))]
+	for turn, i := 0, int64(first); all.await(ctx, i); turn, i = turn+1, i+int64(step) {
+		m := members[turn%len(members)]
 		m.c.shard.mu.Lock()
-		frame = m.write(frame[:0], due(i))
+		frame = m.write(frame[:0], all.at(i))
 		m.c.shard.mu.Unlock()
 		_ = m.c.send(frame)
 	}

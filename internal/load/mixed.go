@@ -54,7 +54,7 @@ func (m *mixed) prepare(ctx context.Context) error {
 }
 
 func (m *mixed) play(ctx context.Context) error {
-	all := pace{m.r.meter.now(), m.r.cfg.Rate}
+	all := m.r.pace()
 	patience, lose := context.WithCancel(context.WithoutCancel(ctx))
 	defer lose()
 	var acting sync.WaitGroup
@@ -96,10 +96,10 @@ func (a *actor) act(ctx, patience context.Context, all pace) {
 	for i := int64(a.id); ; i += int64(len(a.m.actors)) {
 		due := a.m.r.meter.now()
 		if all.rate > 0 {
-			due = all.at(i)
-			if sleepUntil(ctx, a.m.r.meter.now, due) != nil {
+			if !all.await(ctx, i) {
 				return
 			}
+			due = all.at(i)
 		}
 		if ctx.Err() != nil {
 			return

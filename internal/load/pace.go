@@ -8,8 +8,22 @@ import (
 // A pace is the schedule of an open loop: what is due when, whether or not the
 // server keeps up.
 type pace struct {
-	start time.Duration
-	rate  float64 // per second
+	now        func() time.Duration
+	start, end time.Duration
+	rate       float64 // per second
+}
+
+// pace is the schedule of the phase that begins now.
+func (r *run) pace() pace {
+	start := r.meter.now()
+	return pace{r.meter.now, start, start + r.cfg.For, r.cfg.Rate}
+}
+
+// await waits until number i is due. It is false if that is after the end, or ctx
+// has ended.
+func (p pace) await(ctx context.Context, i int64) bool {
+	due := p.at(i)
+	return due < p.end && sleepUntil(ctx, p.now, due) == nil
 }
 
 // at is when number i is due, from 0.

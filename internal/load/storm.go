@@ -19,7 +19,7 @@ func (s *storm) prepare(context.Context) error { return nil }
 
 func (s *storm) play(ctx context.Context) error {
 	var begun atomic.Int64
-	start := s.r.meter.now()
+	all := s.r.pace()
 	var workers sync.WaitGroup
 	for i := range s.r.cfg.Parallel {
 		shard := s.r.meter.shard(i)
@@ -27,10 +27,11 @@ func (s *storm) play(ctx context.Context) error {
 			for ctx.Err() == nil {
 				due := s.r.meter.now()
 				if s.r.cfg.Rate > 0 {
-					due = pace{start, s.r.cfg.Rate}.at(begun.Add(1) - 1)
-					if sleepUntil(ctx, s.r.meter.now, due) != nil {
+					i := begun.Add(1) - 1
+					if !all.await(ctx, i) {
 						return
 					}
+					due = all.at(i)
 				}
 				s.one(ctx, shard, due)
 			}

@@ -39,9 +39,9 @@ func (s *stream) closed(ctx context.Context) error {
 
 // open sends to a schedule. All that is due goes in one write.
 func (s *stream) open(ctx context.Context) error {
-	all := pace{s.r.meter.now(), s.r.cfg.Rate}
-	for i := int64(0); sleepUntil(ctx, s.r.meter.now, all.at(i)) == nil; {
-		for now := s.r.meter.now(); all.at(i) <= now; i++ {
+	all := s.r.pace()
+	for i := int64(0); all.await(ctx, i); {
+		for now := min(s.r.meter.now(), all.end-1); all.at(i) <= now; i++ {
 			if err := s.push(all.at(i)); err != nil {
 				return err
 			}
