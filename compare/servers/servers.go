@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"runtime/debug"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -49,12 +50,14 @@ func Libraries() []Library {
 
 // Find returns the library of that name.
 func Find(name string) (Library, error) {
+	var names []string
 	for _, l := range Libraries() {
 		if l.Name == name {
 			return l, nil
 		}
+		names = append(names, l.Name)
 	}
-	return Library{}, fmt.Errorf("there is no server called %q", name)
+	return Library{}, fmt.Errorf("there is no server %q; there are %s", name, strings.Join(names, ", "))
 }
 
 // Version is the version that this program was built with, or "" if that is not

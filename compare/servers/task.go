@@ -35,6 +35,7 @@ func serveTasks(ctx context.Context, ln net.Listener, broadcast func([]byte) err
 		places <- struct{}{}
 		conns.Go(func() {
 			defer func() { <-places }()
+			defer conn.Close()
 			if err := serveTask(ctx, conn, broadcast); err != nil {
 				cancel(err)
 			}
@@ -47,7 +48,6 @@ func serveTasks(ctx context.Context, ln net.Listener, broadcast func([]byte) err
 }
 
 func serveTask(ctx context.Context, conn net.Conn, broadcast func([]byte) error) error {
-	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	packets := protocol.NewReader(conn, 0, nil)
 	for {
