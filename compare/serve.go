@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 
 	"github.com/sluicegate/sluice/compare/servers"
+	"github.com/sluicegate/sluice/internal/trim"
 )
 
 // serve runs one of the servers until ctx ends. Its first line says where it
@@ -38,6 +40,11 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	var trimmer sync.WaitGroup
+	defer trimmer.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	trimmer.Go(func() { trim.WhenIdle(ctx) })              // as Sluice's program does
 	fmt.Fprintln(stdout, "ready", ln.Addr(), tasks.Addr()) // connections wait until they are served
 	return servers.Serve(ctx, peer, ln, tasks)
 }

@@ -52,8 +52,8 @@ func Sluice() Subject {
 func Library(program string, l servers.Library) Subject {
 	return Subject{
 		Name: l.Name, Version: l.Version(),
-		start: func(_ context.Context, w Workload) (*launch.Server, error) {
-			return launch.Ready(serve(program, l, w))
+		start: func(context.Context, Workload) (*launch.Server, error) {
+			return launch.Ready(serve(program, l))
 		},
 		lacks: func(w Workload) string {
 			if w.Scenario == "echo" && l.NoEcho != "" {
@@ -64,14 +64,9 @@ func Library(program string, l servers.Library) Subject {
 	}
 }
 
-func serve(program string, l servers.Library, w Workload) *exec.Cmd {
+func serve(program string, l servers.Library) *exec.Cmd {
 	cmd := exec.Command(program, "serve", l.Name)
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
-	if w.Figure == Memory {
-		// What the load tool gives Sluice. When CPU time is measured, Go's
-		// default is the better one for peers, whose garbage grows with clients.
-		cmd.Env = append(cmd.Env, "GOGC=25")
-	}
 	return cmd
 }
 

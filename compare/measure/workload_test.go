@@ -1,7 +1,6 @@
 package measure
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -95,21 +94,6 @@ func TestWhatSubjectsLack(t *testing.T) {
 		got := tt.s.Lacks(tt.w)
 		if tt.want == "" && got != "" || !strings.Contains(got, tt.want) {
 			t.Errorf("%s lacks %q of %s, want %q", tt.s.Name, got, tt.w.Name, tt.want)
-		}
-	}
-}
-
-func TestMemoryOfPeersIsWeighedAsOurs(t *testing.T) {
-	gws, err := servers.Find("gws")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct {
-		w    Workload
-		want bool
-	}{{echo(50), false}, {Workload{Figure: Memory}, true}} {
-		if got := slices.Contains(serve("program", gws, tt.w).Env, "GOGC=25"); got != tt.want {
-			t.Errorf("%s: GOGC=25 is set: %v, want %v", tt.w.Unit(), got, tt.want)
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluicegate/sluice/examples/gateway/config"
 	"github.com/sluicegate/sluice/hooks/remote"
+	"github.com/sluicegate/sluice/internal/trim"
 )
 
 // serve runs the gateway until ctx ends, and stops it in order: clients first,
@@ -44,6 +45,10 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.W
 	if rt != nil {
 		defer func() { _ = rt.Discard() }() // of use only if the gateway did not get to run it
 	}
+
+	trimming, stopTrimming := context.WithCancel(ctx)
+	defer stopTrimming()
+	background.Go(func() { trim.WhenIdle(trimming) })
 
 	done := make(chan error, 1)
 	go func() { done <- gw.Run(ctx) }()

@@ -64,7 +64,7 @@ func (o *options) define(f *flag.FlagSet) {
 	f.StringVar(&c.Server.Handler, "handler", "inline", "where the gateway's handler runs: inline on the event loops, on workers, or remote in a third process")
 	f.IntVar(&c.Server.Loops, "loops", 0, "the gateway's event loops; 0: one per CPU")
 	f.IntVar(&c.Server.WriteLimit, "write-limit", 0, "`bytes` that may wait for one client of the gateway; 0: its default")
-	f.IntVar(&c.GC, "gc", 0, "the gateway's garbage collector target `percentage`; 0: 25")
+	f.IntVar(&c.GC, "gc", 0, "the gateway's garbage collector target `percentage`; 0: 100")
 	f.BoolVar(&c.Pin, "pin", false, "run the gateway on the first CPU, everything else on the others")
 
 	f.DurationVar(&c.Settle, "settle", 0, "how `long` to rest before memory is weighed; 0: 1s")

@@ -68,8 +68,7 @@ type Config struct {
 	// addresses are not looked at.
 	Server server.Config
 	// GC is the garbage collector's target percentage in the gateway's own
-	// process, see [runtime/debug.SetGCPercent]. Zero means 25: a gateway's
-	// heap is mostly clients at rest.
+	// process, see [runtime/debug.SetGCPercent]. Zero means 100.
 	GC int
 	// Pin runs the gateway's own process on the first CPU, and all else on
 	// the others.
@@ -121,7 +120,7 @@ func (c *Config) complete() (*spec, error) {
 	or(&c.Stalled, 0.1)
 	or(&c.Settle, time.Second)
 	or(&c.Drain, 10*time.Second)
-	or(&c.GC, 25)
+	or(&c.GC, 100)
 	or(&c.Mix, defaultMix)
 	or(&c.Server.Via, "gnet")
 	or(&c.Server.Handler, "inline")

@@ -7,7 +7,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
+	"sync"
+
+	"github.com/sluicegate/sluice/internal/trim"
 )
 
 // Commands are the names of [Command].
@@ -38,7 +42,7 @@ func serve(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer
 	flags.IntVar(&c.Loops, "loops", 0, "event loops; 0: one per CPU")
 	flags.IntVar(&c.Topics, "topics", 0, "topics that every client is subscribed to: t, t1, t2 …")
 	flags.IntVar(&c.WriteLimit, "write-limit", 0, "`bytes` that may wait for one client; 0: the gateway's default")
-	gc := flags.Int("gc", 25, "the garbage collector's target `percentage`; 100 is Go's own default")
+	gc := flags.Int("gc", 100, "the garbage collector's target `percentage`")
 	child := flags.Bool("child", false, "end with standard input, not by Ctrl-C")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -48,10 +52,17 @@ func serve(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer
 		ctx, stop = endWith(stdin)
 		defer stop()
 	}
-	// A gateway's heap is mostly clients at rest, and a message's garbage does
-	// not grow with its recipients: collecting more often costs next to nothing
-	// and keeps less memory in reserve.
 	debug.SetGCPercent(*gc)
+	if c.Loops == 0 {
+		c.Loops = runtime.GOMAXPROCS(0)
+	}
+	// The gateway's program for production does the same, see package gnet.
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
+	var trimmer sync.WaitGroup
+	defer trimmer.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	trimmer.Go(func() { trim.WhenIdle(ctx) })
 	return Run(ctx, c, func(a Addrs) {
 		fmt.Fprintln(stdout, "ready", a.Clients, a.Task, a.Worker)
 	})
