@@ -193,6 +193,17 @@ func BenchmarkHandshake(b *testing.B) {
 			dst = h.AppendResponse(dst[:0], nil)
 		}
 	})
+	b.Run("ReadHead", func(b *testing.B) {
+		head, dst := string(head), []byte(nil)
+		b.ReportAllocs()
+		for b.Loop() {
+			_, h, ok := ReadHead(head, o)
+			if !ok {
+				b.Fatal("declined")
+			}
+			dst = h.AppendResponse(dst[:0], nil)
+		}
+	})
 	b.Run("ParseRequest", func(b *testing.B) {
 		b.ReportAllocs()
 		var p RequestParser

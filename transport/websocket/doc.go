@@ -4,9 +4,9 @@
 //
 // The package does no I/O, starts no goroutine and keeps no state of its own.
 // An engine reads bytes from a socket, finds the request head in them
-// ([HeaderEnd], [ParseRequest]), answers it ([Negotiate]), and from then on
-// hands whatever arrives to the connection's [Decoder]. What it sends it
-// builds with [AppendFrame], [AppendClose] and a [Compressor]:
+// ([HeaderEnd], [ParseRequest]), answers it ([Negotiate]; or [ReadHead], which is
+// both for ordinary heads), and from then on hands whatever arrives to the
+// connection's [Decoder]. What it sends it builds with [AppendFrame], [AppendClose] and a [Compressor]:
 //
 //	end := websocket.HeaderEnd(b, 0) // -1: read more
 //	r, err := websocket.ParseRequest(b[:end])

@@ -27,7 +27,7 @@ type HandshakeOptions struct {
 }
 
 // A Handshake is one that the server accepts. It is not written to after
-// [Negotiate].
+// [Negotiate] or [ReadHead].
 type Handshake struct {
 	Subprotocol string // chosen, or empty
 	Deflate     bool   // permessage-deflate was agreed: see [Decoder.Next]
@@ -45,38 +45,63 @@ const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 // the server cannot take up are declined: the connection goes without. nil
 // options are the zero value. r is not kept. Safe for concurrent use.
 func Negotiate(r *http.Request, o *HandshakeOptions) (*Handshake, error) {
-	if o == nil {
-		o = new(HandshakeOptions)
-	}
 	if r.Method != http.MethodGet {
 		return nil, badMethod()
 	}
 	if r.ProtoMajor != 1 || r.ProtoMinor < 1 {
 		return nil, badRequest("a WebSocket handshake is HTTP/1.1")
 	}
-	if r.Host == "" {
-		return nil, badRequest("no Host")
+	a := asked{
+		host:       r.Host,
+		upgrade:    r.Header["Upgrade"],
+		connection: r.Header["Connection"],
+		version:    r.Header["Sec-Websocket-Version"],
+		key:        r.Header["Sec-Websocket-Key"],
+		origin:     r.Header["Origin"],
+		protocols:  r.Header["Sec-Websocket-Protocol"],
+		extensions: r.Header["Sec-Websocket-Extensions"],
 	}
-	if !hasToken(r.Header["Upgrade"], func(s string) bool { return equalFold(s, "websocket") }) {
-		return nil, badRequest("no Upgrade: websocket")
+	h, err := a.negotiate(o)
+	if err != nil {
+		return nil, err
 	}
-	if !hasToken(r.Header["Connection"], func(s string) bool { return equalFold(s, "upgrade") }) {
-		return nil, badRequest("no Connection: Upgrade")
+	return &h, nil
+}
+
+// asked is what a request asks for: its Host, and the lines of each field that a
+// handshake depends on.
+type asked struct {
+	host                                                             string
+	upgrade, connection, version, key, origin, protocols, extensions []string
+}
+
+// negotiate is Negotiate of a GET of HTTP/1.1. It does not keep what was asked.
+func (a *asked) negotiate(o *HandshakeOptions) (h Handshake, err error) {
+	if o == nil {
+		o = new(HandshakeOptions)
 	}
-	if v := r.Header["Sec-Websocket-Version"]; len(v) != 1 || trim(v[0]) != "13" {
-		return nil, badVersion()
+	if a.host == "" {
+		return h, badRequest("no Host")
 	}
-	h := new(Handshake)
-	if key := r.Header["Sec-Websocket-Key"]; len(key) != 1 || !h.setKey(trim(key[0])) {
-		return nil, badRequest("bad Sec-WebSocket-Key")
+	if !hasToken(a.upgrade, func(s string) bool { return equalFold(s, "websocket") }) {
+		return h, badRequest("no Upgrade: websocket")
 	}
-	if !originAllowed(r.Header["Origin"], r.Host, o.Origins) {
-		return nil, badOrigin()
+	if !hasToken(a.connection, func(s string) bool { return equalFold(s, "upgrade") }) {
+		return h, badRequest("no Connection: Upgrade")
 	}
-	h.Subprotocol = chooseSubprotocol(o.Subprotocols, r.Header["Sec-Websocket-Protocol"])
-	response, ok := negotiateDeflate(r.Header["Sec-Websocket-Extensions"])
+	if len(a.version) != 1 || trim(a.version[0]) != "13" {
+		return h, badVersion()
+	}
+	if len(a.key) != 1 || !h.setKey(trim(a.key[0])) {
+		return h, badRequest("bad Sec-WebSocket-Key")
+	}
+	if !originAllowed(a.origin, a.host, o.Origins) {
+		return h, badOrigin()
+	}
+	h.Subprotocol = chooseSubprotocol(o.Subprotocols, a.protocols)
+	response, ok := negotiateDeflate(a.extensions)
 	if !ok {
-		return nil, badRequest("malformed Sec-WebSocket-Extensions")
+		return h, badRequest("malformed Sec-WebSocket-Extensions")
 	}
 	if o.Compression {
 		h.extensions, h.Deflate = response, response != ""

@@ -8,11 +8,18 @@ import (
 
 // isTokenByte reports whether c may stand in a token (RFC 9110, section 5.6.2).
 func isTokenByte(c byte) bool {
+	const (
+		below64 = 1<<'!' | 1<<'#' | 1<<'$' | 1<<'%' | 1<<'&' | 1<<'\'' | 1<<'*' | 1<<'+' | 1<<'-' | 1<<'.' | (1<<10-1)<<'0'
+		from64  = 1<<('^'-64) | 1<<('_'-64) | 1<<('`'-64) | 1<<('|'-64) | 1<<('~'-64) |
+			(1<<26-1)<<('A'-64) | (1<<26-1)<<('a'-64)
+	)
 	switch {
-	case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
-		return true
+	case c < 64:
+		return uint64(below64)>>c&1 != 0
+	case c < 128:
+		return uint64(from64)>>(c-64)&1 != 0
 	}
-	return c != 0 && strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+	return false
 }
 
 func isToken(s string) bool {
