@@ -58,6 +58,9 @@ type bareHandshake struct {
 	value   any
 }
 
+func (hs *bareHandshake) Path() string                    { return hs.request.URL.Path }
+func (hs *bareHandshake) RawQuery() string                { return hs.request.URL.RawQuery }
+func (hs *bareHandshake) Values(name string) []string     { return hs.request.Header.Values(name) }
 func (hs *bareHandshake) Request() *http.Request          { return hs.request }
 func (hs *bareHandshake) RemoteAddr() net.Addr            { return hs.addr }
 func (hs *bareHandshake) Accept(value any, _ http.Header) { hs.value = value }

@@ -21,19 +21,14 @@ var _ transport.Handler = handler{}
 
 // Handshake implements transport.Handler.
 func (h handler) Handshake(hs transport.Handshake) {
-	g, r := h.g, hs.Request()
+	g := h.g
 	trusted, socket := proxies(g.cfg.TrustedProxies), addrOf(hs.RemoteAddr())
-	addr := trusted.client(socket, r.Header)
-	xForwardedFor, xRealIP := trusted.headers(socket, r.Header)
+	addr := trusted.client(socket, hs)
 	value := newValue(addr, socket)
-	p := peerIn(value)
-	p.inbox = &inbox{origin: &origin{addr: addr, value: value, event: hooks.OpenEvent{
-		Path:          r.URL.Path,
-		RawQuery:      r.URL.RawQuery,
-		XForwardedFor: xForwardedFor,
-		XRealIP:       xRealIP,
-		RemoteAddr:    addr.String(),
-	}}}
+	p, o := peerIn(value), &origin{addr: addr, value: value}
+	o.event.Path, o.event.RawQuery, o.event.RemoteAddr = hs.Path(), hs.RawQuery(), addr.String()
+	o.event.XForwardedFor, o.event.XRealIP = trusted.headers(socket, hs)
+	o.inbox.origin, p.inbox = o, &o.inbox
 	switch {
 	case g.Status() >= StatusDraining:
 		hs.Refuse(http.StatusServiceUnavailable, g.unavailable(), "the gateway restarts")
@@ -42,7 +37,7 @@ func (h handler) Handshake(hs transport.Handshake) {
 		hs.Refuse(http.StatusServiceUnavailable, g.unavailable(), "the gateway is short of memory")
 		return
 	}
-	p.gaps = g.gapTeller(r) // first, as it may panic
+	p.gaps = g.gapTeller(hs) // first, as it may panic
 	if l := g.cfg.Limiter; l != nil {
 		if err := l.Open(addr); err != nil {
 			g.stats.opensLimited.Add(1)

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"fmt"
-	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -36,15 +35,18 @@ func (ps proxies) contain(ip netip.Addr) bool {
 	return slices.ContainsFunc(ps, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
+// fields are those of a request: its http.Header, or the handshake.
+type fields interface{ Values(name string) []string }
+
 // client returns the address of the client whose request has come from peer with
 // header h. Each proxy adds whom it was called by to the end of X-Forwarded-For, so
 // that from there on it is true as far as proxies are: up to the first address that
 // is none of theirs. What stands before that is what the client likes to say.
-func (ps proxies) client(peer netip.Addr, h http.Header) netip.Addr {
+func (ps proxies) client(peer netip.Addr, h fields) netip.Addr {
 	if !ps.contain(peer) {
 		return peer
 	}
-	lines := h["X-Forwarded-For"] // several are one list (RFC 9110, section 5.3)
+	lines := h.Values("X-Forwarded-For") // several are one list (RFC 9110, section 5.3)
 	if len(lines) == 0 {
 		if ip, ok := parseForwarded(realIP(h)); ok {
 			return ip
@@ -70,19 +72,27 @@ func (ps proxies) client(peer netip.Addr, h http.Header) netip.Addr {
 
 // headers returns what business code is told of the headers that client looks at.
 // Once it is settled who may send them, others may not, as it cannot tell.
-func (ps proxies) headers(peer netip.Addr, h http.Header) (xForwardedFor, xRealIP string) {
+func (ps proxies) headers(peer netip.Addr, h fields) (xForwardedFor, xRealIP string) {
 	switch {
 	case len(ps) == 0:
-		return h.Get("X-Forwarded-For"), h.Get("X-Real-Ip")
+		return first(h.Values("X-Forwarded-For")), first(h.Values("X-Real-Ip"))
 	case !ps.contain(peer):
 		return "", ""
 	}
-	return strings.Join(h["X-Forwarded-For"], ", "), realIP(h)
+	return strings.Join(h.Values("X-Forwarded-For"), ", "), realIP(h)
+}
+
+// first returns the first of a field's values, if any.
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
 }
 
 // realIP returns X-Real-Ip if there is one. Of several, any may be the client's.
-func realIP(h http.Header) string {
-	if values := h["X-Real-Ip"]; len(values) == 1 {
+func realIP(h fields) string {
+	if values := h.Values("X-Real-Ip"); len(values) == 1 {
 		return values[0]
 	}
 	return ""

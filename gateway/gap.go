@@ -2,16 +2,15 @@ package gateway
 
 import (
 	"math"
-	"net/http"
 
 	"github.com/sluicegate/sluice/transport"
 )
 
 // gapTeller returns which of the GapTellers, counted from 1, a client has asked
 // for, or 0.
-func (g *Gateway) gapTeller(r *http.Request) uint8 {
+func (g *Gateway) gapTeller(hs transport.Handshake) uint8 {
 	for i, t := range g.hooks.gaps[:min(len(g.hooks.gaps), math.MaxUint8)] {
-		if t.WantsGaps(r) {
+		if t.WantsGaps(hs.Request()) {
 			return uint8(i + 1)
 		}
 	}

@@ -33,6 +33,7 @@ type peer struct {
 
 // origin is what is known of a client before it is open.
 type origin struct {
+	inbox    inbox // the peer's until then
 	addr     netip.Addr
 	value    any // the connection's, with the peer in it
 	identity hooks.Identity

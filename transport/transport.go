@@ -240,9 +240,20 @@ const (
 // is refused; a decision after that, or when the client is gone or the transport
 // stops, comes too late.
 type Handshake interface {
+	// Path is the decoded path of the request's URL, see net/url.URL.
+	Path() string
+	// RawQuery is the query of the request's URL, not decoded and without
+	// its question mark.
+	RawQuery() string
+	// Values returns the values of a field of the request, one for each of
+	// its lines, or nil if there is none, as http.Header.Values does. They
+	// must not be changed.
+	Values(name string) []string
 	// Request is the request; its body is empty. It must not be changed. Its
 	// context has the values that the host's HTTP middleware has put there,
-	// and ends when the client goes away, where the transport can tell.
+	// and ends when the client goes away, where the transport can tell. It
+	// may be made when it is first asked for, which costs more than what
+	// the methods above tell; it is the same each time.
 	Request() *http.Request
 	// RemoteAddr is the peer's address.
 	RemoteAddr() net.Addr

@@ -216,6 +216,15 @@ type decision struct {
 	reason string
 }
 
+// Path implements transport.Handshake.
+func (hs *handshake) Path() string { return hs.request.URL.Path }
+
+// RawQuery implements transport.Handshake.
+func (hs *handshake) RawQuery() string { return hs.request.URL.RawQuery }
+
+// Values implements transport.Handshake.
+func (hs *handshake) Values(name string) []string { return hs.request.Header.Values(name) }
+
 // Request implements transport.Handshake.
 func (hs *handshake) Request() *http.Request { return hs.request }
 

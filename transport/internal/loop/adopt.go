@@ -8,7 +8,7 @@ import "github.com/sluicegate/sluice/transport"
 // them.
 func (l *Loop) Adopt(s Socket, u transport.Upgrade) *Conn {
 	c := l.attach(from(s, u.RemoteAddr))
-	c.value = &handshake{conn: c, accepted: true, value: u.Value}
+	c.value = &handshake{conn: c, decision: decision{accepted: true, value: u.Value}}
 	c.state = stateDeciding
 	c.flags |= adopted
 	if u.Compressed {

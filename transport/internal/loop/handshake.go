@@ -2,11 +2,8 @@ package loop
 
 import (
 	"errors"
-	"net"
 	"net/http"
-	"sync/atomic"
 
-	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/internal/proxyproto"
 	"github.com/sluicegate/sluice/transport/websocket"
 )
@@ -19,12 +16,9 @@ type handshake struct {
 	buf       []byte             // the head so far; later, what came behind it
 	scanned   int
 	discarded int
-	request   *http.Request
-	addr      net.Addr
-	agreed    *websocket.Handshake
-	decided   atomic.Bool
-	accepted  bool
-	value     any // if accepted
+
+	asked
+	decision
 }
 
 // readHead gathers the request head. It returns what follows the head.
@@ -54,8 +48,17 @@ func (c *Conn) readHead(b []byte) []byte {
 	return nil
 }
 
+// parse judges a request head, which is not kept.
 func (c *Conn) parse(head []byte) {
-	l := c.loop
+	l, hs := c.loop, c.handshake()
+	text := string(head)
+	h, agreed, ok := websocket.ReadHead(text, &l.negotiation)
+	if ok && (l.opts.Path == "" || l.opts.Path == h.Path) {
+		hs.asked = asked{head: h, text: text}
+		hs.agreed = agreed
+		c.ask()
+		return
+	}
 	r, err := l.requests.Parse(head)
 	if err != nil {
 		c.refuse(answerOf(err))
@@ -65,16 +68,25 @@ func (c *Conn) parse(head []byte) {
 		c.refuse(answerTo(r, refusal(http.StatusNotFound, nil, "no such path")))
 		return
 	}
-	agreed, err := websocket.Negotiate(r, &l.negotiation)
+	negotiated, err := websocket.Negotiate(r, &l.negotiation)
 	if err != nil {
 		c.refuse(answerTo(r, answerOf(err)))
 		return
 	}
+	hs.asked = asked{request: r}
+	hs.agreed = *negotiated
+	c.ask()
+}
+
+// ask has the Handler decide, and does what it has decided at once.
+func (c *Conn) ask() {
 	hs := c.handshake()
-	hs.conn, hs.request, hs.agreed, hs.addr = c, r, agreed, c.sock.RemoteAddr()
-	r.RemoteAddr = hs.addr.String()
+	hs.conn, hs.addr = c, c.sock.RemoteAddr()
 	c.state = stateDeciding
-	l.tellHandshake(c)
+	c.loop.tellHandshake(c)
+	if hs.meet() {
+		hs.execute()
+	}
 }
 
 // linger counts what a refused peer still sends.
@@ -140,7 +152,11 @@ func (c *Conn) upgrade(value any, answer []byte) {
 		return
 	}
 	hs := c.handshake()
-	hs.accepted, hs.value = true, value
+	hs.accepted = true
+	if answer == nil {
+		l.scratch = hs.agreed.AppendResponse(l.scratch[:0], nil)
+		answer = l.scratch
+	}
 	if _, err := c.sock.Write(answer); err != nil || c.state != stateDeciding {
 		c.cutOff()
 		return
@@ -167,64 +183,3 @@ func (c *Conn) open(value any, b []byte) {
 	l.tellOpen(c)
 	c.input(b)
 }
-
-// Request implements transport.Handshake.
-func (hs *handshake) Request() *http.Request { return hs.request }
-
-// RemoteAddr implements transport.Handshake.
-func (hs *handshake) RemoteAddr() net.Addr { return hs.addr }
-
-// Accept implements transport.Handshake.
-func (hs *handshake) Accept(value any, header http.Header) {
-	if !hs.decided.CompareAndSwap(false, true) {
-		// The time is up, or this is a second decision.
-		hs.conn.loop.tellAbort(value)
-		return
-	}
-	// The answer is put together here: it costs the loop nothing, and the
-	// caller keeps its header.
-	hs.decide(&verdict{c: hs.conn, accept: true, value: value, answer: hs.agreed.AppendResponse(nil, header)})
-}
-
-// Refuse implements transport.Handshake.
-func (hs *handshake) Refuse(status int, header http.Header, reason string) {
-	if hs.decided.CompareAndSwap(false, true) {
-		hs.decide(&verdict{c: hs.conn, answer: refusal(status, header, reason)})
-	}
-}
-
-// decide takes the verdict to the loop. It is posted even to a full mailbox:
-// there is one for each connection, so their number is bounded.
-func (hs *handshake) decide(v *verdict) {
-	if err := hs.conn.loop.PostAlways(v); err != nil {
-		v.Drop()
-	}
-}
-
-// verdict is the Task that carries a decision to the loop.
-type verdict struct {
-	c      *Conn
-	accept bool
-	value  any
-	answer []byte
-}
-
-func (v *verdict) Run(int) (int, bool) {
-	defer v.c.loop.guard(v.c)
-	if v.accept {
-		v.c.upgrade(v.value, v.answer)
-	} else if v.c.state == stateDeciding {
-		v.c.refuse(v.answer)
-	}
-	return 1, true
-}
-
-func (v *verdict) Weight() (recipients, bytes int) { return 1, 0 }
-
-func (v *verdict) Drop() {
-	if v.accept {
-		v.c.loop.tellAbort(v.value)
-	}
-}
-
-var _ transport.Handshake = (*handshake)(nil)
