@@ -27,11 +27,12 @@ func ReadHead(head string, o *HandshakeOptions) (h Head, answer Handshake, ok bo
 	h.fields = rest
 	var f headFields
 	for {
-		line, below, found := strings.Cut(rest, "\r\n")
+		end := strings.IndexByte(rest, '\n') + 1
+		line, found := strings.CutSuffix(rest[:end], "\r\n")
 		if !found {
 			return Head{}, Handshake{}, false
 		}
-		rest = below
+		rest = rest[end:]
 		if line == "" {
 			break
 		}
@@ -60,9 +61,9 @@ func (h *Head) Values(name string) (values []string) {
 	}
 	for rest := h.fields; rest != ""; {
 		var line string
-		line, rest, _ = strings.Cut(rest, "\r\n")
+		line, rest, _ = strings.Cut(rest, "\n")
 		if n := len(name); len(line) > n && line[n] == ':' && equalFold(line[:n], name) {
-			values = append(values, trim(line[n+1:]))
+			values = append(values, trim(strings.TrimSuffix(line[n+1:], "\r")))
 		}
 	}
 	return values

@@ -3,7 +3,7 @@ package loop
 import (
 	"net"
 	"net/http"
-	"sync"
+	"sync/atomic"
 
 	"github.com/sluicegate/sluice/transport/websocket"
 )
@@ -15,14 +15,13 @@ type asked struct {
 	text string         // the head, or empty if request is there from the start
 	head websocket.Head // of text
 
-	making  sync.Once
-	request *http.Request
+	request atomic.Pointer[http.Request]
 }
 
 // Path implements transport.Handshake.
 func (a *asked) Path() string {
 	if a.text == "" {
-		return a.request.URL.Path
+		return a.request.Load().URL.Path
 	}
 	return a.head.Path
 }
@@ -30,7 +29,7 @@ func (a *asked) Path() string {
 // RawQuery implements transport.Handshake.
 func (a *asked) RawQuery() string {
 	if a.text == "" {
-		return a.request.URL.RawQuery
+		return a.request.Load().URL.RawQuery
 	}
 	return a.head.RawQuery
 }
@@ -38,26 +37,25 @@ func (a *asked) RawQuery() string {
 // Values implements transport.Handshake.
 func (a *asked) Values(name string) []string {
 	if a.text == "" {
-		return a.request.Header.Values(name)
+		return a.request.Load().Header.Values(name)
 	}
 	return a.head.Values(name)
 }
 
 // Request implements transport.Handshake.
 func (a *asked) Request() *http.Request {
-	a.making.Do(a.makeRequest)
-	return a.request
-}
-
-func (a *asked) makeRequest() {
-	if a.text != "" {
-		r, err := websocket.ParseRequest([]byte(a.text))
-		if err != nil {
-			panic("loop: what ReadHead takes is no request: " + err.Error())
-		}
-		a.request = r
+	if r := a.request.Load(); r != nil {
+		return r
 	}
-	a.request.RemoteAddr = a.addr.String()
+	r, err := websocket.ParseRequest([]byte(a.text))
+	if err != nil {
+		panic("loop: what ReadHead has taken is no request: " + err.Error())
+	}
+	r.RemoteAddr = a.addr.String()
+	if !a.request.CompareAndSwap(nil, r) {
+		return a.request.Load() // somebody else was faster
+	}
+	return r
 }
 
 // RemoteAddr implements transport.Handshake.

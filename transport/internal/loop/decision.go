@@ -15,10 +15,10 @@ type decision struct {
 	decided atomic.Bool // nobody else may decide
 	met     atomic.Bool // see meet
 	accept  bool
-	value   any    // if accept
-	answer  []byte // nil if it is agreed's alone
-
-	accepted bool // value is the connection's; for its loop
+	// accepted is set when value is the connection's. It is for its loop.
+	accepted bool
+	value    any    // if accept
+	answer   []byte // nil if it is what was agreed and no more
 }
 
 // meet is called by the loop when Handler.Handshake has returned, and by whoever

@@ -14,7 +14,6 @@ type handshake struct {
 	conn      *Conn
 	proxy     *proxyproto.Parser // while its header is arriving
 	buf       []byte             // the head so far; later, what came behind it
-	scanned   int
 	discarded int
 
 	asked
@@ -34,8 +33,7 @@ func (c *Conn) readHead(b []byte) []byte {
 	have := len(hs.buf)
 	// One byte past the limit is enough to know that the head is too long.
 	hs.buf = append(hs.buf, b[:min(len(b), limit+1-have)]...)
-	end := websocket.HeaderEnd(hs.buf, hs.scanned)
-	hs.scanned = len(hs.buf)
+	end := websocket.HeaderEnd(hs.buf, have)
 	switch {
 	case end >= 0 && end <= limit:
 		head := hs.buf[:end]
@@ -54,8 +52,7 @@ func (c *Conn) parse(head []byte) {
 	text := string(head)
 	h, agreed, ok := websocket.ReadHead(text, &l.negotiation)
 	if ok && (l.opts.Path == "" || l.opts.Path == h.Path) {
-		hs.asked = asked{head: h, text: text}
-		hs.agreed = agreed
+		hs.text, hs.head, hs.agreed = text, h, agreed
 		c.ask()
 		return
 	}
@@ -73,7 +70,7 @@ func (c *Conn) parse(head []byte) {
 		c.refuse(answerTo(r, answerOf(err)))
 		return
 	}
-	hs.asked = asked{request: r}
+	hs.request.Store(r)
 	hs.agreed = *negotiated
 	c.ask()
 }
@@ -82,6 +79,9 @@ func (c *Conn) parse(head []byte) {
 func (c *Conn) ask() {
 	hs := c.handshake()
 	hs.conn, hs.addr = c, c.sock.RemoteAddr()
+	if r := hs.request.Load(); r != nil {
+		r.RemoteAddr = hs.addr.String()
+	}
 	c.state = stateDeciding
 	c.loop.tellHandshake(c)
 	if hs.meet() {
