@@ -90,6 +90,10 @@ func (c Config) once(ctx context.Context, s Subject, w Workload) (*load.Result, 
 		if w.Remote {
 			target = append(target, "-handler", "remote")
 		}
+		if w.Scenario == "broadcast" {
+			// As package gnet's documentation advises for broadcasts.
+			target = append(target, "-procs", "2")
+		}
 	} else {
 		srv, err := startOnFirst(ctx, s, w)
 		if err != nil {

@@ -93,7 +93,7 @@ func Workloads() []Workload {
 		echo(50), echo(500),
 		echoByBusiness(50), echoByBusiness(500),
 		Workload{Name: "handshake", Title: "clients that come and go", Scenario: "storm", Goal: 1.4},
-		Workload{Name: "hold", Title: "8,000 idle clients", Scenario: "hold", Clients: 8000, Figure: Memory, Goal: 0.9, Absolute: true},
+		Workload{Name: "hold", Title: "18,000 idle clients", Scenario: "hold", Clients: 18000, Figure: Memory, Goal: 0.9, Absolute: true},
 	)
 }
 

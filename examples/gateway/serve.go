@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -31,16 +30,9 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.W
 		}
 		defer profiles.close()
 	}
-	cpus := runtime.GOMAXPROCS(0)
 	gw, rt, err := build(cfg, log)
 	if err != nil {
 		return err
-	}
-	if loops(cfg.Customer.Multicore, cpus) == cpus {
-		// What business processes send must not wait for a processor that an
-		// idle loop keeps; see package gnet.
-		runtime.GOMAXPROCS(cpus + 1)
-		defer runtime.GOMAXPROCS(cpus)
 	}
 	if rt != nil {
 		defer func() { _ = rt.Discard() }() // of use only if the gateway did not get to run it

@@ -70,6 +70,9 @@ type Config struct {
 	// GC is the garbage collector's target percentage in the gateway's own
 	// process, see [runtime/debug.SetGCPercent]. Zero means 100.
 	GC int
+	// Procs is how many processors Go has in the gateway's own process, see
+	// [runtime.GOMAXPROCS]. Zero means one for each CPU.
+	Procs int
 	// Pin runs the gateway's own process on the first CPU, and all else on
 	// the others.
 	Pin bool
@@ -102,7 +105,7 @@ func (c *Config) complete() (*spec, error) {
 	for name, v := range map[string]float64{
 		"Clients": float64(c.Clients), "For": float64(c.For), "Bytes": float64(c.Bytes), "Rate": c.Rate, "Depth": float64(c.Depth),
 		"Inflight": float64(c.Inflight), "Topics": float64(c.Topics), "Groups": float64(c.Groups), "GroupSize": float64(c.GroupSize),
-		"Parallel": float64(c.Parallel), "Stalled": c.Stalled, "PID": float64(c.PID), "GC": float64(c.GC),
+		"Parallel": float64(c.Parallel), "Stalled": c.Stalled, "PID": float64(c.PID), "GC": float64(c.GC), "Procs": float64(c.Procs),
 		"Settle": float64(c.Settle), "Drain": float64(c.Drain),
 	} {
 		if v < 0 || math.IsNaN(v) || math.IsInf(v, 0) {

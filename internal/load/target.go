@@ -111,7 +111,7 @@ func (t *target) spawn(cfg *Config) error {
 	}
 	s := cfg.Server
 	child, line, err := process.Start("serve", "-child",
-		"-via", s.Via, "-handler", s.Handler, "-loops", strconv.Itoa(s.Loops), "-gc", strconv.Itoa(cfg.GC),
+		"-via", s.Via, "-handler", s.Handler, "-loops", strconv.Itoa(s.Loops), "-gc", strconv.Itoa(cfg.GC), "-procs", strconv.Itoa(cfg.Procs),
 		"-write-limit", strconv.Itoa(s.WriteLimit))
 	if cfg.Pin {
 		err = errors.Join(err, process.PinToOthers())

@@ -7,11 +7,13 @@
 // an HTTP server with package nethttp.
 //
 // A loop that waits for its sockets keeps one of Go's processors (GOMAXPROCS) until
-// the runtime takes it away, which can take milliseconds. Where other goroutines
-// have much to do, as those that read the commands of business processes, a program
-// does well to have one processor more than loops:
+// the runtime takes it away, which can take milliseconds. A program whose business
+// processes broadcast much does well to have one processor more than loops:
 //
 //	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1) // after Listen
+//
+// Where clients come and go, or are answered one by one, it costs more than it
+// brings: docs/performance.md has figures.
 //
 // What the engine leaves open, this package closes. It never lets a slice of
 // the engine's read buffer out of an event, keeps order in its own mailbox

@@ -43,6 +43,7 @@ func serve(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer
 	flags.IntVar(&c.Topics, "topics", 0, "topics that every client is subscribed to: t, t1, t2 …")
 	flags.IntVar(&c.WriteLimit, "write-limit", 0, "`bytes` that may wait for one client; 0: the gateway's default")
 	gc := flags.Int("gc", 100, "the garbage collector's target `percentage`")
+	procs := flags.Int("procs", 0, "Go's processors (GOMAXPROCS); 0: one per CPU")
 	child := flags.Bool("child", false, "end with standard input, not by Ctrl-C")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -56,8 +57,9 @@ func serve(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer
 	if c.Loops == 0 {
 		c.Loops = runtime.GOMAXPROCS(0)
 	}
-	// The gateway's program for production does the same, see package gnet.
-	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
+	if *procs > 0 {
+		runtime.GOMAXPROCS(*procs)
+	}
 	var trimmer sync.WaitGroup
 	defer trimmer.Wait()
 	ctx, cancel := context.WithCancel(ctx)
