@@ -12,16 +12,30 @@ func (g *Gateway) encode(data []byte) *transport.Frame {
 	if g.cfg.Binary {
 		op = websocket.OpBinary
 	}
-	f := &transport.Frame{
-		Plain:    websocket.AppendFrame(make([]byte, 0, websocket.FrameSize(len(data))), op, false, data),
-		Messages: 1,
-	}
+	f, room := newFrame(websocket.FrameSize(len(data)))
+	f.Plain, f.Messages = websocket.AppendFrame(room, op, false, data), 1
 	if g.deflate != nil && len(data) >= g.cfg.CompressionMin && g.deflating.Load() > 0 {
 		if small := g.deflate.AppendCompressed(nil, data); len(small) < len(data) {
 			f.Deflated = websocket.AppendFrame(make([]byte, 0, websocket.FrameSize(len(small))), op, true, small)
 		}
 	}
 	return f
+}
+
+// smallFrame is how many bytes of a frame are held in one piece of memory with it:
+// most messages are small, and each takes one allocation less.
+const smallFrame = 128
+
+// newFrame returns a frame, and room for so many bytes of it.
+func newFrame(size int) (*transport.Frame, []byte) {
+	if size > smallFrame {
+		return new(transport.Frame), make([]byte, 0, size)
+	}
+	f := new(struct {
+		transport.Frame
+		bytes [smallFrame]byte
+	})
+	return &f.Frame, f.bytes[:0]
 }
 
 // farewell is encode for data that are sent only if there are any.

@@ -107,13 +107,15 @@ func (l *Limiter) open(now time.Time) error {
 // [Config.MessageExceeded]. The client's own limit comes first, so that what it
 // sends too much of does not use up what all may send.
 func (l *Limiter) Message(uniqID string, _ int) error {
-	if l.cfg.ClientMessages > 0 && !l.windows.allow(uniqID, l.cfg) {
-		return l.noisy
-	}
-	if l.messages.off() {
+	byClient, byAll := l.cfg.ClientMessages > 0, !l.messages.off()
+	if !byClient && !byAll {
 		return nil
 	}
-	if !l.messages.allow(l.cfg.Now()) {
+	now := l.cfg.Now()
+	switch {
+	case byClient && !l.windows.allow(uniqID, &l.cfg, now):
+		return l.noisy
+	case byAll && !l.messages.allow(now):
 		return l.loud
 	}
 	return nil

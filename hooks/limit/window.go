@@ -37,8 +37,7 @@ func (w *windows) of(uniqID string) *shard {
 
 // allow counts one message. A window begins with the first message after the
 // one before has ended.
-func (w *windows) allow(uniqID string, cfg Config) bool {
-	now := cfg.Now()
+func (w *windows) allow(uniqID string, cfg *Config, now time.Time) bool {
 	s := w.of(uniqID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
