@@ -30,7 +30,7 @@ const (
 func WhenIdle(ctx context.Context) {
 	tick := time.NewTicker(look)
 	defer tick.Stop()
-	for w := (watch{last: allocated()}); ; {
+	for w := (watch{}); ; {
 		select {
 		case <-ctx.Done():
 			return
