@@ -31,12 +31,8 @@ func (g *Gateway) SingleCast(ctx context.Context, uniqID string, data []byte) er
 
 // Multicast implements [hooks.Bus].
 func (g *Gateway) Multicast(ctx context.Context, uniqIDs []string, data []byte) error {
-	return g.cast(ctx, g.reg.Find(nil, uniqIDs...), len(uniqIDs), data)
-}
-
-// cast sends data to those that were found of so many that were named.
-func (g *Gateway) cast(ctx context.Context, found []*registry.Client, named int, data []byte) error {
-	if missing := named - len(found); missing > 0 {
+	found := g.reg.Find(nil, uniqIDs...)
+	if missing := len(uniqIDs) - len(found); missing > 0 {
 		g.drop("", hooks.DropUnknown, int64(missing), int64(missing*websocket.FrameSize(len(data))))
 	}
 	if len(found) == 0 {

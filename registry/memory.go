@@ -10,11 +10,10 @@ import (
 // Memory is the default [Registry]. It is made by [NewMemory], and its methods may
 // be called on any goroutine. It holds its lists of recipients by loop, so
 // that a loop is handed its own part of a topic. One lock guards the whole, but
-// for the way from a uniqId to its client. A
-// change of one client and taking an audience hold it for a few instructions,
-// a query for as long as its answer is, and deleting a topic for as long as it
-// takes to end its subscriptions. It is never held while something is
-// delivered.
+// for the way from a uniqId to its client. A change of one client and taking an
+// audience hold it for a few instructions, a query for as long as its answer is,
+// and deleting a topic for as long as it takes to end its subscriptions. It is
+// never held while something is delivered.
 type Memory struct {
 	mu        sync.RWMutex
 	clients   *directory

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -95,7 +96,7 @@ func (c Config) once(ctx context.Context, s Subject, w Workload) (*load.Result, 
 			target = append(target, "-procs", "2")
 		}
 	} else {
-		srv, err := startOnFirst(ctx, s, w)
+		srv, err := startOnFirst(ctx, s)
 		if err != nil {
 			return nil, err
 		}
@@ -111,11 +112,11 @@ func (c Config) once(ctx context.Context, s Subject, w Workload) (*load.Result, 
 
 // startOnFirst starts the server on the first CPU. This process is back on the
 // others when it returns.
-func startOnFirst(ctx context.Context, s Subject, w Workload) (*launch.Server, error) {
+func startOnFirst(ctx context.Context, s Subject) (*launch.Server, error) {
 	if err := process.PinToFirst(); err != nil {
 		return nil, err
 	}
-	srv, err := s.start(ctx, w)
+	srv, err := s.start(ctx)
 	if pinErr := process.PinToOthers(); err == nil && pinErr != nil {
 		srv.Stop()
 		return nil, pinErr
@@ -157,9 +158,10 @@ func lastLine(said string, err error) string {
 // imperfect says what a server has done wrong, though it could be measured.
 func imperfect(r *load.Result) error {
 	var wrong []string
-	for _, name := range []string{"lost", "doubled", "out of order"} {
-		if n := r.Count(name); n > 0 {
-			wrong = append(wrong, fmt.Sprintf("%d %s", n, name))
+	for _, c := range r.Counts {
+		closed := strings.HasPrefix(c.Name, "closed ")
+		if c.N > 0 && (closed || slices.Contains([]string{"lost", "doubled", "out of order", "failed"}, c.Name)) {
+			wrong = append(wrong, fmt.Sprintf("%d %s", c.N, c.Name))
 		}
 	}
 	if wrong == nil {

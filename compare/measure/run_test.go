@@ -44,6 +44,8 @@ func TestFailuresAreTold(t *testing.T) {
 		"no word":                   {"exit 3", "exit status 3"},
 		"no result":                 {"echo hello", "the load tool's result"},
 		"lost messages":             {`echo '{"operations": 90, "counts": [{"name": "lost", "n": 10}, {"name": "doubled", "n": 0}]}'`, "of 90: 10 lost"},
+		"clients that were closed":  {`echo '{"operations": 90, "counts": [{"name": "closed 1006", "n": 3}]}'`, "of 90: 3 closed 1006"},
+		"clients that cannot come":  {`echo '{"operations": 90, "counts": [{"name": "opened", "n": 90}, {"name": "failed", "n": 4}]}'`, "of 90: 4 failed"},
 		"several things":            {`echo '{"operations": 90, "counts": [{"name": "doubled", "n": 2}, {"name": "out of order", "n": 1}]}'`, "of 90: 2 doubled, 1 out of order"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -64,7 +66,7 @@ func TestImperfectResultIsKept(t *testing.T) {
 
 func TestServerThatDoesNotStartIsAFailure(t *testing.T) {
 	c := one(tool(t, "exit 0"))
-	c.Subjects = []Subject{{Name: "absent", start: func(context.Context, Workload) (*launch.Server, error) {
+	c.Subjects = []Subject{{Name: "absent", start: func(context.Context) (*launch.Server, error) {
 		return nil, errors.New("no such thing")
 	}}}
 	runs, err := c.rounds(t.Context())

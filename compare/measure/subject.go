@@ -20,7 +20,7 @@ type Subject struct {
 	Name    string // short, for flags and tables
 	Version string // of its library; empty if there is none
 	// start is nil if the load tool starts the server itself.
-	start func(context.Context, Workload) (*launch.Server, error)
+	start func(context.Context) (*launch.Server, error)
 	// lacks says why it cannot do a workload that others can. Nil means that it
 	// can do all.
 	lacks func(Workload) string
@@ -30,7 +30,7 @@ type Subject struct {
 func Floor(path string) Subject {
 	return Subject{
 		Name: FloorName,
-		start: func(ctx context.Context, _ Workload) (*launch.Server, error) {
+		start: func(ctx context.Context) (*launch.Server, error) {
 			return launch.OnPorts(ctx, path)
 		},
 		lacks: func(w Workload) string {
@@ -52,7 +52,7 @@ func Sluice() Subject {
 func Library(program string, l servers.Library) Subject {
 	return Subject{
 		Name: l.Name, Version: l.Version(),
-		start: func(context.Context, Workload) (*launch.Server, error) {
+		start: func(context.Context) (*launch.Server, error) {
 			return launch.Ready(serve(program, l))
 		},
 		lacks: func(w Workload) string {
@@ -66,14 +66,14 @@ func Library(program string, l servers.Library) Subject {
 
 func serve(program string, l servers.Library) *exec.Cmd {
 	cmd := exec.Command(program, "serve", l.Name)
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=100")
 	return cmd
 }
 
 // Lacks says why s cannot do w. Empty means that it can.
 func (s Subject) Lacks(w Workload) string {
 	switch {
-	case w.OursOnly && s.Name != SluiceName:
+	case w.Base != "" && s.Name != SluiceName:
 		return OursOnly
 	case s.lacks == nil:
 		return ""

@@ -22,10 +22,8 @@ type Workload struct {
 	Remote   bool   // what clients send goes by way of a business process
 
 	Figure Figure // what it is run for
-	// OursOnly says that no peer has it.
-	OursOnly bool
-	// Base is the workload of the floor's that this one is compared with. Empty
-	// means the same one.
+	// Base is the workload of the floor's that this one, which is Sluice's only, is
+	// compared with. Empty means the same one.
 	Base string
 	// Goal is the most that is good for Sluice, times the floor's figure. 0 means
 	// that there is no goal.
@@ -119,7 +117,7 @@ func publish(clients, topics int, goal float64) Workload {
 	return Workload{
 		Name: fmt.Sprintf("publish-%d-%d", clients, topics), Title: title,
 		Scenario: "broadcast", Clients: clients, Inflight: inflight, Topics: topics,
-		OursOnly: true, Base: fmt.Sprintf("broadcast-%d-%d", clients, inflight), Goal: goal,
+		Base: fmt.Sprintf("broadcast-%d-%d", clients, inflight), Goal: goal,
 	}
 }
 
@@ -133,7 +131,7 @@ func echo(clients int) Workload {
 func echoByBusiness(clients int) Workload {
 	return Workload{
 		Name: fmt.Sprintf("business-%d", clients), Title: fmt.Sprintf("echo by a business process to %d clients", clients),
-		Scenario: "echo", Clients: clients, Remote: true, OursOnly: true, Base: fmt.Sprintf("echo-%d", clients),
+		Scenario: "echo", Clients: clients, Remote: true, Base: fmt.Sprintf("echo-%d", clients),
 	}
 }
 

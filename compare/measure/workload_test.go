@@ -20,7 +20,7 @@ func TestWorkloads(t *testing.T) {
 			continue
 		}
 		base, ok := byName[w.Base]
-		if !ok || base.OursOnly {
+		if !ok || base.Base != "" {
 			t.Errorf("%s is compared with %q, which the floor has not done before", w.Name, w.Base)
 		}
 		if base.Clients != w.Clients || base.Inflight != w.Inflight {

@@ -1,7 +1,10 @@
 // Package report makes one table of what runs have measured.
 package report
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // A Stat sums up the rounds of one figure.
 type Stat struct {
@@ -28,11 +31,7 @@ func stat(values []float64) *Stat {
 type series map[int]float64
 
 func (s series) stat() *Stat {
-	values := make([]float64, 0, len(s))
-	for _, v := range s {
-		values = append(values, v)
-	}
-	return stat(values)
+	return stat(slices.Collect(maps.Values(s)))
 }
 
 // over divides by base round by round: only what was measured in one round can be

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/sluicegate/sluice/compare/measure"
 )
@@ -218,10 +219,8 @@ func (b *builder) note(s measure.Subject, w measure.Workload) int {
 }
 
 func (b *builder) number(note string) int {
-	for i, n := range b.Notes {
-		if n == note {
-			return i + 1
-		}
+	if i := slices.Index(b.Notes, note); i >= 0 {
+		return i + 1
 	}
 	b.Notes = append(b.Notes, note)
 	return len(b.Notes)

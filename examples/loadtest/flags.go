@@ -50,7 +50,7 @@ func (o *options) define(f *flag.FlagSet) {
 	f.IntVar(&c.Topics, "topics", 0, "topics; 0: 100, of broadcast none: to all clients")
 	f.IntVar(&c.Groups, "groups", 0, "groups; 0: 20")
 	f.IntVar(&c.GroupSize, "size-of-group", 0, "clients of each group; 0: 50, of mixed 20")
-	f.IntVar(&c.Parallel, "parallel", 0, "clients that connect at the same time, before other scenarios too; 0: 16")
+	f.IntVar(&c.Parallel, "parallel", 0, "clients that connect at the same time; 0: 16")
 	f.Float64Var(&c.Stalled, "stalled", 0, "share of the clients that stops reading; 0: 0.1")
 	f.StringVar(&c.Mix, "mix", "", "`weights` of the parts, as echo=4,login=1; empty: some of each")
 
@@ -64,7 +64,7 @@ func (o *options) define(f *flag.FlagSet) {
 	f.StringVar(&c.Server.Handler, "handler", "inline", "where the gateway's handler runs: inline on the event loops, on workers, or remote in a third process")
 	f.IntVar(&c.Server.Loops, "loops", 0, "the gateway's event loops; 0: one per CPU")
 	f.IntVar(&c.Server.WriteLimit, "write-limit", 0, "`bytes` that may wait for one client of the gateway; 0: its default")
-	f.IntVar(&c.GC, "gc", 0, "the gateway's garbage collector target `percentage`; 0: 100")
+	f.IntVar(&c.GC, "gc", 0, "the gateway's garbage collector target `percentage`; 0: Go's own, 100")
 	f.IntVar(&c.Procs, "procs", 0, "Go's processors of the gateway (GOMAXPROCS); 0: one per CPU. With broadcasts, one more than -loops does better")
 	f.BoolVar(&c.Pin, "pin", false, "run the gateway on the first CPU, everything else on the others")
 

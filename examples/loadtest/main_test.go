@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -63,6 +64,7 @@ func TestFlagErrors(t *testing.T) {
 		"nap":                    `no scenario "nap"`,
 		"echo broadcast":         `unexpected argument "broadcast"`,
 		"echo -stalled 0.5":      "-stalled means nothing to scenario echo; it is for slow",
+		"hold -parallel -2":      "Parallel is -2",
 		"-inflight 3 storm":      "-inflight means nothing to scenario storm; it is for broadcast, unicast",
 		"echo -n many":           "invalid value",
 		"echo -sleep":            "not defined",
@@ -79,7 +81,7 @@ func TestFlagErrors(t *testing.T) {
 	}
 }
 
-func TestHelpNamesEveryScenarioAndFlagOnce(t *testing.T) {
+func TestHelpNamesEveryScenarioAndFlag(t *testing.T) {
 	t.Parallel()
 	var help strings.Builder
 	if err := run(t.Context(), []string{"-h"}, nil, nil, &help); !errors.Is(err, flag.ErrHelp) {
@@ -93,7 +95,7 @@ func TestHelpNamesEveryScenarioAndFlagOnce(t *testing.T) {
 	flags := flag.NewFlagSet("", flag.ContinueOnError)
 	new(options).define(flags)
 	flags.VisitAll(func(f *flag.Flag) {
-		if !strings.Contains(help.String(), " -"+f.Name) {
+		if !regexp.MustCompile(` -` + f.Name + `[ :\n]`).MatchString(help.String()) {
 			t.Errorf("-%s is not in\n%s", f.Name, help.String())
 		}
 	})

@@ -12,8 +12,7 @@ import (
 )
 
 // Config says what a run does. The zero value of every field but Scenario is a
-// default, often one of the scenario's own, see [Scenarios]. Negative values are
-// errors.
+// default, often one of the scenario's own. Negative values are errors.
 type Config struct {
 	// Scenario names what happens. It must be set.
 	Scenario string
@@ -21,7 +20,7 @@ type Config struct {
 	// Clients is how many are connected. Zero means the scenario's default.
 	Clients int
 	// For is how long the measured phase takes, an hour at most. Zero means 5
-	// seconds.
+	// seconds, of hold 3 and of slow 10.
 	For time.Duration
 	// Bytes is the size of a message. Zero means the scenario's default.
 	Bytes int
@@ -33,13 +32,13 @@ type Config struct {
 	// Zero means 1.
 	Depth int
 	// Inflight is how many messages to many clients are under way in a closed
-	// loop. Zero means 16.
+	// loop. Zero means 16, of unicast 1,000.
 	Inflight int
 	// Topics is the number of topics that are used. Zero means the scenario's
 	// default; of broadcast, that there are none.
 	Topics int
 	// Groups and GroupSize say how many groups there are, and of how many
-	// clients. Zero means 20 and 50.
+	// clients. Zero means 20 and 50, of mixed groups of 20.
 	Groups, GroupSize int
 	// Parallel is how many connect at the same time. Zero means 16.
 	Parallel int
@@ -68,7 +67,7 @@ type Config struct {
 	// addresses are not looked at.
 	Server server.Config
 	// GC is the garbage collector's target percentage in the gateway's own
-	// process, see [runtime/debug.SetGCPercent]. Zero means 100.
+	// process, see [runtime/debug.SetGCPercent]. Zero means Go's own, 100.
 	GC int
 	// Procs is how many processors Go has in the gateway's own process, see
 	// [runtime.GOMAXPROCS]. Zero means one for each CPU.
@@ -84,7 +83,7 @@ type Config struct {
 	// Zero means 10 seconds.
 	Drain time.Duration
 	// Progress, if not nil, is called about every second of the measured
-	// phase, on a goroutine of the run's.
+	// phase, on the goroutine that called Run.
 	Progress func(Second)
 
 	mix mix
@@ -117,13 +116,10 @@ func (c *Config) complete() (*spec, error) {
 	or(&c.Bytes, 100)
 	or(&c.Depth, 1)
 	or(&c.Inflight, 16)
-	or(&c.Groups, 20)
-	or(&c.GroupSize, 50)
 	or(&c.Parallel, 16)
 	or(&c.Stalled, 0.1)
 	or(&c.Settle, time.Second)
 	or(&c.Drain, 10*time.Second)
-	or(&c.GC, 100)
 	or(&c.Mix, defaultMix)
 	or(&c.Server.Via, "gnet")
 	or(&c.Server.Handler, "inline")
@@ -175,6 +171,8 @@ func (c *Config) checkTarget(sc *spec) error {
 		return errors.New("load: Config.Inside and Config.URL exclude each other")
 	case c.Pin && (c.URL != "" || c.Inside):
 		return errors.New("load: Config.Pin is for a gateway that is started as a process of its own: leave out Config.URL and Config.Inside")
+	case (c.GC != 0 || c.Procs != 0) && (c.URL != "" || c.Inside):
+		return errors.New("load: Config.GC and Config.Procs are for a gateway that is started as a process of its own: leave out Config.URL and Config.Inside")
 	case c.URL != "" && sc.needs >= needsTask && c.Task == "":
 		return fmt.Errorf("load: scenario %s sends by way of the gateway: set Config.Task to the address of its task listener", sc.name)
 	case c.URL != "" && sc.needs >= needsHandler && c.Worker == "":

@@ -31,6 +31,7 @@ func TestConfigErrorsSayWhatToDo(t *testing.T) {
 		"set without Config.Task":                          {Scenario: "hold", URL: url, Worker: "127.0.0.1:2"},
 		"exclude each other":                               {Scenario: "hold", URL: url, Inside: true},
 		"Config.Pin is for a gateway that is started":      {Scenario: "hold", Inside: true, Pin: true},
+		"Config.GC and Config.Procs are for":               {Scenario: "hold", Inside: true, GC: 50},
 		"set Config.Task to":                               {Scenario: "broadcast", URL: url},
 		"needs the run's own handler":                      {Scenario: "unicast", URL: url, Task: "127.0.0.1:2"},
 		"must begin with ws://":                            {Scenario: "hold", URL: "http://127.0.0.1"},
@@ -47,3 +48,12 @@ func TestConfigErrorsSayWhatToDo(t *testing.T) {
 
 func via(s string) server.Config     { return server.Config{Via: s} }
 func handler(s string) server.Config { return server.Config{Handler: s} }
+
+// A mixed run follows one sender for each client, however large its groups are.
+func TestMixedGroupsMayBeLarge(t *testing.T) {
+	t.Parallel()
+	cfg := load.Config{Scenario: "mixed", Clients: 10, GroupSize: 1100, URL: "ws://127.0.0.1:1/"}
+	if _, err := load.Run(t.Context(), cfg); err == nil || strings.Contains(err.Error(), "smaller groups") {
+		t.Errorf("the error is %v, want only that there is no gateway", err)
+	}
+}

@@ -5,15 +5,13 @@ import (
 	"time"
 )
 
-// needs says what a scenario asks of a server, each one what the ones before it do
-// too.
+// needs says what a scenario asks of a server that is a gateway.
 type needs int
 
 const (
-	needsClients needs = iota // that it accepts WebSocket clients
-	needsEcho                 // that it sends back what they send
+	needsClients needs = iota // any server does, if it sends back what is sent to it
 	needsTask                 // a task listener
-	needsHandler              // the run's handler
+	needsHandler              // that, and the run's handler
 )
 
 // A spec describes a scenario.
@@ -56,13 +54,13 @@ func specs() []*spec {
 		},
 		{
 			name: "storm", summary: "clients that come and go, -parallel at a time or at -rate",
-			operation: "handshake", classes: []string{handshakes}, counted: 1, flags: []string{"parallel"},
+			operation: "handshake", classes: []string{handshakes}, counted: 1,
 			defaults: func(*Config) {},
 			make:     func(r *run) scenario { return &storm{r: r} },
 		},
 		{
 			name: "echo", summary: "each client's messages come back, -depth under way or at -rate of all clients",
-			operation: "round trip", classes: []string{"round trip", handshakes}, counted: 1, needs: needsEcho, flags: []string{"depth"},
+			operation: "round trip", classes: []string{"round trip", handshakes}, counted: 1, flags: []string{"depth"},
 			defaults: func(c *Config) { or(&c.Clients, 50) },
 			make:     func(r *run) scenario { return newEcho(r) },
 		},

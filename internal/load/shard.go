@@ -64,14 +64,13 @@ func (s *shard) deliver(t *tracker, class int, h message.Head, now time.Duration
 }
 
 // cut adds what was recorded since the last cut to sums and forgets it.
-func (s *shard) cut(sums []*hdrhistogram.Histogram) (last time.Duration) {
+func (s *shard) cut(sums []*hdrhistogram.Histogram) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, h := range s.classes {
 		sums[i].Merge(h)
 		h.Reset()
 	}
-	return s.last
 }
 
 // quantiles are the shares of a [Latency]'s plot: each step on its axis is a nine

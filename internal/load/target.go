@@ -75,7 +75,7 @@ func (t *target) host(ctx context.Context, cfg *Config) (err error) {
 	if err != nil {
 		return err
 	}
-	return t.at(ctx, cfg, at)
+	return t.at(cfg, at)
 }
 
 // background runs something that serves, until the target is closed, and waits
@@ -113,24 +113,25 @@ func (t *target) spawn(cfg *Config) error {
 	child, line, err := process.Start("serve", "-child",
 		"-via", s.Via, "-handler", s.Handler, "-loops", strconv.Itoa(s.Loops), "-gc", strconv.Itoa(cfg.GC), "-procs", strconv.Itoa(cfg.Procs),
 		"-write-limit", strconv.Itoa(s.WriteLimit))
+	if err == nil {
+		t.stop, t.pid = append(t.stop, child.Stop), child.PID()
+	}
 	if cfg.Pin {
 		err = errors.Join(err, process.PinToOthers())
 	}
 	if err != nil {
 		return err
 	}
-	t.stop = append(t.stop, child.Stop)
-	t.pid = child.PID()
 	at := strings.Fields(line)
 	if len(at) != 3 {
 		return fmt.Errorf("load: the server says %q instead of its three addresses", line)
 	}
-	return t.at(context.Background(), cfg, server.Addrs{Clients: at[0], Task: at[1], Worker: at[2]})
+	return t.at(cfg, server.Addrs{Clients: at[0], Task: at[1], Worker: at[2]})
 }
 
 // at takes a gateway of the run's own, and starts its business process if it is to
 // have one.
-func (t *target) at(_ context.Context, cfg *Config, at server.Addrs) (err error) {
+func (t *target) at(cfg *Config, at server.Addrs) (err error) {
 	t.task = at.Task
 	if t.dial, err = newDialer("ws://"+at.Clients+"/", false); err != nil {
 		return err

@@ -30,7 +30,8 @@ const (
 func WhenIdle(ctx context.Context) {
 	tick := time.NewTicker(look)
 	defer tick.Stop()
-	for w := (watch{}); ; {
+	var w watch
+	for {
 		select {
 		case <-ctx.Done():
 			return

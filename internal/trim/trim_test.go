@@ -49,11 +49,6 @@ func slowly(bytes int) (grown []uint64) {
 
 // What was in use and is not any more goes back to the system.
 func TestWhenIdle(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var trimmer sync.WaitGroup
-	trimmer.Go(func() { WhenIdle(ctx) })
-	defer trimmer.Wait()
-	defer cancel()
 	const size = 64 << 20
 	var m runtime.MemStats
 	released := func() uint64 { runtime.ReadMemStats(&m); return m.HeapSys - m.HeapReleased }
@@ -66,6 +61,11 @@ func TestWhenIdle(t *testing.T) {
 		t.Fatalf("the heap has %d bytes of the system, before there were %d", got, before)
 	}
 	runtime.KeepAlive(held)
+	ctx, cancel := context.WithCancel(context.Background())
+	var trimmer sync.WaitGroup
+	trimmer.Go(func() { WhenIdle(ctx) }) // also what was allocated before
+	defer trimmer.Wait()
+	defer cancel()
 	for begin := time.Now(); released() > before+size/2; time.Sleep(look) {
 		if time.Since(begin) > 30*time.Second {
 			t.Fatalf("the heap still has %d bytes of the system, before there were %d", m.HeapSys-m.HeapReleased, before)

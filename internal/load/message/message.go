@@ -45,7 +45,7 @@ const HeadSize = 1 + 16 + 8 + 8
 // A Head is what every message begins with.
 type Head struct {
 	Kind Kind
-	// Due is when it should have been sent, since the run's program began.
+	// Due is when it should have been sent, since the run began.
 	Due time.Duration
 	// Seq numbers the messages of one sender, from 0.
 	Seq uint32

@@ -65,9 +65,6 @@ func Start(args ...string) (*Child, string, error) {
 // PID is the child's process id.
 func (c *Child) PID() int { return c.cmd.Process.Pid }
 
-// Ended returns a channel that is closed when the child has ended.
-func (c *Child) Ended() <-chan struct{} { return c.ended }
-
 // Stop ends the child and waits for it. The error says that it has failed.
 func (c *Child) Stop() error {
 	_ = c.stdin.Close()

@@ -42,7 +42,7 @@ func serve(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer
 	flags.IntVar(&c.Loops, "loops", 0, "event loops; 0: one per CPU")
 	flags.IntVar(&c.Topics, "topics", 0, "topics that every client is subscribed to: t, t1, t2 …")
 	flags.IntVar(&c.WriteLimit, "write-limit", 0, "`bytes` that may wait for one client; 0: the gateway's default")
-	gc := flags.Int("gc", 100, "the garbage collector's target `percentage`")
+	gc := flags.Int("gc", 0, "the garbage collector's target `percentage`; 0: Go's own, 100")
 	procs := flags.Int("procs", 0, "Go's processors (GOMAXPROCS); 0: one per CPU")
 	child := flags.Bool("child", false, "end with standard input, not by Ctrl-C")
 	if err := flags.Parse(args); err != nil {
@@ -53,7 +53,9 @@ func serve(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer
 		ctx, stop = endWith(stdin)
 		defer stop()
 	}
-	debug.SetGCPercent(*gc)
+	if *gc > 0 {
+		debug.SetGCPercent(*gc)
+	}
 	if c.Loops == 0 {
 		c.Loops = runtime.GOMAXPROCS(0)
 	}

@@ -188,7 +188,7 @@ func (c *Conn) finish() {
 func (c *Conn) cutOff() {
 	if c.state != stateGone && !c.is(cut) {
 		c.flags |= cut
-		c.loop.engine.CloseSocket(c.engineSocket())
+		c.loop.engine.CloseSocket(bare(c.sock))
 	}
 }
 

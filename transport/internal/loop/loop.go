@@ -59,10 +59,10 @@ const (
 	// few milliseconds.
 	appendBudget = 1 << 15
 	flushBudget  = 512
-	// gatherLimit bounds the frames that are queued, at 16 bytes each. Up to it
-	// all that waited in the mailbox is gathered before anything is written, so
-	// that a client to whom many messages go by way of many topics gets them in
-	// one write.
+	// gatherLimit bounds the frames that are queued, at 16 bytes each, which a
+	// loop that has needed them keeps. Up to it all that waited in the mailbox
+	// is gathered before anything is written, so that a client to whom many
+	// messages go by way of many topics gets them in one write.
 	gatherLimit = 1 << 18
 	// quickRecipients is the most deliveries that are done at the end of an
 	// input event. More is left to a drain of its own, behind the other

@@ -95,8 +95,8 @@ func (m *mailbox) enterWoken() {
 	m.mu.Unlock()
 }
 
-// leave marks the loop at rest; freed is as in take. It returns true if the loop must be woken
-// again, because of tasks that wait or because more says so.
+// leave marks the loop at rest; freed is as in take. It returns true if the loop
+// must be woken again, because of tasks that wait or because more says so.
 func (m *mailbox) leave(freed int, more bool) (wake bool) {
 	m.mu.Lock()
 	m.free(freed)

@@ -1,6 +1,8 @@
 package loop
 
 import (
+	"math"
+
 	"github.com/sluicegate/sluice/transport"
 )
 
@@ -64,7 +66,7 @@ func (c *Conn) queue(f *transport.Frame) {
 		c.head = i
 	}
 	c.tail = i
-	c.pending += int32(len(c.bytes(f)))
+	c.pending += c.size(f)
 	if !c.is(touched) {
 		c.flags |= touched
 		c.loop.touched = append(c.loop.touched, c)
@@ -76,7 +78,7 @@ func (c *Conn) dequeue() *transport.Frame {
 	if c.head = next; next == 0 {
 		c.tail = 0
 	}
-	c.pending -= int32(len(c.bytes(f)))
+	c.pending -= c.size(f)
 	return f
 }
 
@@ -86,6 +88,12 @@ func (c *Conn) bytes(f *transport.Frame) []byte {
 		return f.Deflated
 	}
 	return f.Plain
+}
+
+// size is what f counts for in pending. As much as a chunk is written at once, so
+// that nothing is missed of a frame that is larger than an int32 can say.
+func (c *Conn) size(f *transport.Frame) int32 {
+	return int32(min(len(c.bytes(f)), math.MaxInt32-chunk))
 }
 
 // flush writes to at most so many of the connections that have frames queued,

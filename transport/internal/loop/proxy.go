@@ -29,12 +29,12 @@ type proxied struct {
 // RemoteAddr implements Socket.
 func (p *proxied) RemoteAddr() net.Addr { return p.addr }
 
-// engineSocket is c's socket as the engine knows it.
-func (c *Conn) engineSocket() Socket {
-	if p, ok := c.sock.(*proxied); ok {
+// bare is s as the engine knows it.
+func bare(s Socket) Socket {
+	if p, ok := s.(*proxied); ok {
 		return p.Socket
 	}
-	return c.sock
+	return s
 }
 
 // announces reports whether the peer of s is a proxy that says on whose behalf it

@@ -13,10 +13,7 @@ type Descriptor interface {
 const noFD = -1
 
 func descriptor(s Socket) int32 {
-	if p, ok := s.(*proxied); ok {
-		s = p.Socket
-	}
-	if d, ok := s.(Descriptor); ok && canTransmit {
+	if d, ok := bare(s).(Descriptor); ok && canTransmit {
 		return int32(d.Fd())
 	}
 	return noFD
