@@ -3,8 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/registry"
@@ -32,7 +30,7 @@ func (g *Gateway) ask(c transport.Conn, p *peer) {
 	case g.asking <- struct{}{}:
 	default:
 		o.cancel = func() {}
-		disconnect(c, tooManyAtOnce())
+		disconnect(c, g.tooManyAtOnce())
 		return
 	}
 	ctx, cancel := context.WithCancel(g.deciding)
@@ -51,12 +49,7 @@ func (g *Gateway) ask(c transport.Conn, p *peer) {
 
 // askAll asks the Admitters in turn, until one says no.
 func (g *Gateway) askAll(ctx context.Context, e hooks.OpenEvent, v *verdict) (data [][]byte, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			g.log.Error("admitter panicked", "uniqId", e.UniqID, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-			err = errors.New("an admitter panicked")
-		}
-	}()
+	defer g.rescue("admitter", e.UniqID, func(e error) { err = e })
 	for _, a := range g.hooks.admitters {
 		answer, err := a.Admit(ctx, e)
 		if len(answer.Data) > 0 {
@@ -99,12 +92,7 @@ func (v *verdict) Run(int) (steps int, done bool) {
 
 // enter keeps an inline Router's panic to its client.
 func (v *verdict) enter(p *peer) {
-	defer func() {
-		if r := recover(); r != nil {
-			v.g.log.Error("handler panicked", "uniqId", v.origin.event.UniqID, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-			disconnect(v.conn, internalError())
-		}
-	}()
+	defer v.g.rescue("handler", v.origin.event.UniqID, func(error) { disconnect(v.conn, internalError()) })
 	v.g.enter(v.conn, p, v.data)
 }
 
@@ -133,9 +121,8 @@ func (o *origin) closeEvent() hooks.CloseEvent {
 
 // keep holds what a client sends before it is admitted.
 func (g *Gateway) keep(c transport.Conn, p *peer, data []byte) {
-	if full := g.charge(p.inbox, len(data)); full != nil {
-		g.drop(p.inbox.origin.event.UniqID, backlogReason(full), 1, int64(len(data)))
-		disconnect(c, full)
+	if full := g.charge(p.inbox, len(data)); full != "" {
+		g.overflow(c, p.inbox.origin.event.UniqID, full, len(data))
 		return
 	}
 	p.inbox.events = append(p.inbox.events, event{data: append([]byte(nil), data...)})
@@ -166,6 +153,6 @@ func (g *Gateway) observeClose(e hooks.CloseEvent, admitted int) {
 
 // tellClosed keeps an observer's panic from the others.
 func (g *Gateway) tellClosed(o hooks.CloseObserver, e hooks.CloseEvent) {
-	defer g.rescue("close observer", nil)
+	defer g.rescue("close observer", e.UniqID, nil)
 	o.Closed(e)
 }

@@ -91,7 +91,7 @@ func (g *Gateway) ForceOfflineGuest(ctx context.Context, uniqIDs []string, delay
 	}
 	data = append([]byte(nil), data...)
 	return g.guests.after(g.cfg.Clock, delay, len(clients), len(data), func() {
-		defer g.rescue("registry", nil) // it can be the host's
+		defer g.rescue("registry", "", nil) // it can be the host's
 		// The command was taken long ago; nobody is left to be told.
 		_ = g.forceOfflineGuests(g.handlers, clients, data)
 	})

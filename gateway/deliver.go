@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/registry"
@@ -94,8 +95,9 @@ type kick struct {
 	frame   *transport.Frame // may be nil
 	clients []*registry.Client
 	next    int
-	why     *hooks.Disconnect
-	patient bool // leave those for whom something waits
+	why     *hooks.Disconnect // nil in a drain, where each has its own
+	patient bool              // leave those for whom something waits
+	over    atomic.Bool       // everybody was looked at
 }
 
 // Run implements transport.Task.
@@ -110,9 +112,15 @@ func (k *kick) Run(budget int) (steps int, done bool) {
 		if k.frame != nil {
 			conn.Send(k.frame)
 		}
-		disconnect(conn, k.why)
+		why := k.why
+		if why == nil {
+			why = k.g.restart()
+		}
+		disconnect(conn, why)
 	}
-	return steps, k.next == len(k.clients)
+	done = k.next == len(k.clients)
+	k.over.Store(done)
+	return steps, done
 }
 
 // Weight implements transport.Task.
@@ -121,7 +129,10 @@ func (k *kick) Weight() (recipients, bytes int) {
 }
 
 // Drop implements transport.Task.
-func (k *kick) Drop() { k.refuse(hooks.DropStopped) }
+func (k *kick) Drop() {
+	k.refuse(hooks.DropStopped)
+	k.over.Store(true)
+}
 
 func (k *kick) refuse(reason hooks.DropReason) {
 	if k.frame == nil {

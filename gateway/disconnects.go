@@ -28,17 +28,25 @@ func overBudget() *hooks.Disconnect {
 	return &hooks.Disconnect{Code: websocket.CloseTryAgainLater, Reason: "memory budget"}
 }
 
-func tooManyAtOnce() *hooks.Disconnect {
-	return &hooks.Disconnect{Code: websocket.CloseTryAgainLater, Reason: "too many clients at once"}
+func (g *Gateway) tooManyAtOnce() *hooks.Disconnect {
+	return &hooks.Disconnect{Code: websocket.CloseTryAgainLater, Reason: "too many clients at once", RetryAfter: g.retryAfter()}
+}
+
+// restart is what a client is told in a drain. It is made for each one, so that
+// those who are told at the same time do not all come back at the same time.
+func (g *Gateway) restart() *hooks.Disconnect {
+	return &hooks.Disconnect{Code: websocket.CloseServiceRestart, Reason: "restart", RetryAfter: g.retryAfter()}
 }
 
 // disconnect closes c as d says. It runs on c's loop.
 func disconnect(c transport.Conn, d *hooks.Disconnect) { c.Close(d.Code, d.CloseReason()) }
 
-// backlogReason is what is counted of a message that charge found no room for.
-func backlogReason(full *hooks.Disconnect) hooks.DropReason {
-	if *full == *overBudget() {
-		return hooks.DropBudget
+// overflow ends a client for whose message of size bytes charge found no room.
+func (g *Gateway) overflow(c transport.Conn, uniqID string, full hooks.DropReason, size int) {
+	g.drop(uniqID, full, 1, int64(size))
+	if full == hooks.DropBudget {
+		disconnect(c, overBudget())
+	} else {
+		disconnect(c, inboxFull())
 	}
-	return hooks.DropBacklog
 }

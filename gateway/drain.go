@@ -8,9 +8,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/registry"
-	"github.com/sluicegate/sluice/transport/websocket"
+	"github.com/sluicegate/sluice/transport"
 )
 
 // Status is where a Gateway is in its life.
@@ -105,7 +104,7 @@ func (g *Gateway) drain(abandon <-chan struct{}) {
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	spread := min(over, time.Duration(len(all))*drainPace)
 	g.log.Info("draining", "clients", len(all), "over", spread)
-	begin := time.Now()
+	begin, asked := time.Now(), make(map[transport.Loop]*kick)
 	for next := 0; g.reg.Len() > 0 || g.opening.Load() > 0; {
 		if next < len(all) {
 			due := len(all)
@@ -116,7 +115,7 @@ func (g *Gateway) drain(abandon <-chan struct{}) {
 			next = max(next, due)
 		} else {
 			// Those for whom something waited, and those who came meanwhile.
-			g.sendAway(g.everyone(), false)
+			g.sendRest(asked)
 		}
 		select {
 		case <-tick.C:
@@ -157,17 +156,26 @@ func (g *Gateway) everyone() (all []*registry.Client) {
 // sendAway has the loops of clients close them, forced also those for whom
 // something waits.
 func (g *Gateway) sendAway(clients []*registry.Client, forced bool) {
-	why := g.restart()
 	for _, group := range byLoop(clients) {
 		// A loop that has ended has no clients.
-		_ = group[0].Conn().Loop().PostAlways(&kick{g: g, clients: group, why: why, patient: !forced})
+		_ = group[0].Conn().Loop().PostAlways(&kick{g: g, clients: group, patient: !forced})
 	}
 }
 
-// restart is what clients are told in a drain. Those that are told at the same
-// time need not all come back at the same time.
-func (g *Gateway) restart() *hooks.Disconnect {
-	return &hooks.Disconnect{Code: websocket.CloseServiceRestart, Reason: "restart", RetryAfter: g.retryAfter()}
+// sendRest has the loops close the clients that are left. asked is what each was
+// told last: one that has not come to that, because something holds it up, is told
+// nothing more.
+func (g *Gateway) sendRest(asked map[transport.Loop]*kick) {
+	for _, group := range byLoop(g.everyone()) {
+		l := group[0].Conn().Loop()
+		if k := asked[l]; k != nil && !k.over.Load() {
+			continue
+		}
+		asked[l] = &kick{g: g, clients: group, patient: true}
+		if l.PostAlways(asked[l]) != nil { // it has no clients any more
+			delete(asked, l)
+		}
+	}
 }
 
 // retryAfter is when somebody who is turned away may come back, in whole seconds,

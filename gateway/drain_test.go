@@ -103,6 +103,33 @@ func TestDrain(t *testing.T) {
 	})
 }
 
+// Those who are sent away at the same moment are told different times, so that they
+// do not come back at the same moment.
+func TestDrainTellsDifferentTimes(t *testing.T) {
+	onEach(t, func(t *testing.T, h harness) {
+		g := h.start(t, gateway.Config{DrainTime: -1, RetryAfter: time.Minute, Router: greeter()})
+		var all []*client
+		for range 40 {
+			all = append(all, g.join())
+		}
+		drained := make(chan error, 1)
+		go func() { drained <- g.Drain(t.Context()) }()
+		times := make(map[string]bool)
+		for _, c := range all {
+			_, _, err := c.ends()
+			ce := (*ws.CloseError)(nil)
+			if !errors.As(err, &ce) || ce.Code != 1012 {
+				t.Fatalf("a client was ended by %v", err)
+			}
+			times[ce.Text] = true
+		}
+		must(t, <-drained)
+		if len(times) < 10 { // of 61
+			t.Errorf("40 clients were told %d different times: %v", len(times), times)
+		}
+	})
+}
+
 type admitFunc func() (hooks.Admission, error)
 
 func (f admitFunc) Admit(context.Context, hooks.OpenEvent) (hooks.Admission, error) { return f() }

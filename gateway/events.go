@@ -3,11 +3,9 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
-	"runtime/debug"
 
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/registry"
@@ -22,13 +20,6 @@ var _ transport.Handler = handler{}
 // Handshake implements transport.Handler.
 func (h handler) Handshake(hs transport.Handshake) {
 	g := h.g
-	trusted, socket := proxies(g.cfg.TrustedProxies), addrOf(hs.RemoteAddr())
-	addr := trusted.client(socket, hs)
-	value := newValue(addr, socket)
-	p, o := peerIn(value), &origin{addr: addr, value: value}
-	o.event.Path, o.event.RawQuery, o.event.RemoteAddr = hs.Path(), hs.RawQuery(), addr.String()
-	o.event.XForwardedFor, o.event.XRealIP = trusted.headers(socket, hs)
-	o.inbox.origin, p.inbox = o, &o.inbox
 	switch {
 	case g.Status() >= StatusDraining:
 		hs.Refuse(http.StatusServiceUnavailable, g.unavailable(), "the gateway restarts")
@@ -37,6 +28,13 @@ func (h handler) Handshake(hs transport.Handshake) {
 		hs.Refuse(http.StatusServiceUnavailable, g.unavailable(), "the gateway is short of memory")
 		return
 	}
+	trusted, socket := proxies(g.cfg.TrustedProxies), addrOf(hs.RemoteAddr())
+	addr := trusted.client(socket, hs)
+	value := newValue(addr, socket)
+	p, o := peerIn(value), &origin{addr: addr, value: value}
+	o.event.Path, o.event.RawQuery, o.event.RemoteAddr = hs.Path(), hs.RawQuery(), addr.String()
+	o.event.XForwardedFor, o.event.XRealIP = trusted.headers(socket, hs)
+	o.inbox.origin, p.inbox = o, &o.inbox
 	p.gaps = g.gapTeller(hs) // first, as it may panic
 	if l := g.cfg.Limiter; l != nil {
 		if err := l.Open(addr); err != nil {
@@ -71,13 +69,10 @@ func (g *Gateway) authenticate(hs transport.Handshake, p *peer) {
 	defer context.AfterFunc(request, cancel)()
 	addr := p.inbox.origin.addr
 	ctx = hooks.WithClientAddr(valuesOf{ctx, request}, addr)
-	defer func() {
-		if v := recover(); v != nil {
-			g.log.Error("authenticator panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-			g.release(p)
-			hs.Refuse(http.StatusInternalServerError, nil, "internal error")
-		}
-	}()
+	defer g.rescue("authenticator", "", func(error) {
+		g.release(p)
+		hs.Refuse(http.StatusInternalServerError, nil, "internal error")
+	})
 	for _, a := range g.hooks.authenticators {
 		id, err := a.Authenticate(ctx, hs.Request())
 		if err != nil {
@@ -265,9 +260,8 @@ func (g *Gateway) message(c transport.Conn, p *peer, data []byte) {
 		g.stats.forwarded(len(data))
 		g.cfg.Router.Message(g.inline, g, messageEvent(g, p, data))
 	default:
-		if full := g.push(p, event{data: append([]byte(nil), data...)}); full != nil {
-			g.drop(p.UniqID(), backlogReason(full), 1, int64(len(data)))
-			disconnect(c, full)
+		if full := g.push(p, event{data: append([]byte(nil), data...)}); full != "" {
+			g.overflow(c, p.UniqID(), full, len(data))
 			return
 		}
 		g.stats.forwarded(len(data))

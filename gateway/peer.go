@@ -1,9 +1,7 @@
 package gateway
 
 import (
-	"fmt"
 	"net/netip"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -73,7 +71,7 @@ const (
 
 // push queues e for p's next turn on a worker. If there is no room for it, it
 // returns why; events that are not messages always have a place.
-func (g *Gateway) push(p *peer, e event) (full *hooks.Disconnect) {
+func (g *Gateway) push(p *peer, e event) (full hooks.DropReason) {
 	message := e.open == nil && e.closing == nil
 	p.mu.Lock()
 	box := p.inbox
@@ -83,7 +81,7 @@ func (g *Gateway) push(p *peer, e event) (full *hooks.Disconnect) {
 		p.inbox = box
 	}
 	if message {
-		if full = g.charge(box, len(e.data)); full != nil {
+		if full = g.charge(box, len(e.data)); full != "" {
 			p.mu.Unlock()
 			return full
 		}
@@ -93,24 +91,24 @@ func (g *Gateway) push(p *peer, e event) (full *hooks.Disconnect) {
 	if fresh {
 		g.workers.submit(p)
 	}
-	return nil
+	return ""
 }
 
 // charge makes room in b for a message of size bytes, if the limits leave any, or
 // returns why not.
-func (g *Gateway) charge(b *inbox, size int) *hooks.Disconnect {
+func (g *Gateway) charge(b *inbox, size int) (full hooks.DropReason) {
 	size += eventOverhead
 	if b.bytes > 0 && b.bytes+size > g.cfg.InboxLimit {
-		return inboxFull()
+		return hooks.DropBacklog
 	}
 	was := b.taken
 	b.bytes += size
 	b.taken = g.budget.Account(was, b.bytes)
 	if b.taken > was && g.budget.Over() && g.budget.Excess(b.taken) {
 		g.uncharge(b, size)
-		return overBudget()
+		return hooks.DropBudget
 	}
-	return nil
+	return ""
 }
 
 // uncharge gives back what a message of size bytes took, its overhead included.
@@ -154,14 +152,11 @@ func (g *Gateway) work(s *shift, p *peer) (again bool) {
 
 // handle makes one call of the Router on a worker.
 func (g *Gateway) handle(p *peer, e event) {
-	defer func() {
-		if r := recover(); r != nil {
-			g.log.Error("handler panicked", "uniqId", p.UniqID(), "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-			if e.closing == nil {
-				g.closePeer(p, internalError())
-			}
+	defer g.rescue("handler", p.UniqID(), func(error) {
+		if e.closing == nil {
+			g.closePeer(p, internalError())
 		}
-	}()
+	})
 	ctx, router := g.handlers, g.cfg.Router
 	switch {
 	case e.open != nil:

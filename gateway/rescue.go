@@ -9,32 +9,37 @@ import (
 )
 
 // rescue keeps a panic of the host's code to what it was called for: it is logged,
-// and becomes an error unless err is nil. It must be deferred.
-func (g *Gateway) rescue(what string, err *error) {
+// and failed, unless it is nil, is told. uniqID is the client that it was about, or
+// empty. It must be deferred.
+func (g *Gateway) rescue(what, uniqID string, failed func(error)) {
 	v := recover()
 	if v == nil {
 		return
 	}
-	g.log.Error(what+" panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-	if err != nil {
-		*err = fmt.Errorf("gateway: %s panicked: %v", what, v)
+	log := g.log
+	if uniqID != "" {
+		log = log.With("uniqId", uniqID)
+	}
+	log.Error(what+" panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	if failed != nil {
+		failed(fmt.Errorf("gateway: %s panicked: %v", what, v))
 	}
 }
 
 // runHook runs r, whose panic is an error of its.
 func (g *Gateway) runHook(ctx context.Context, r hooks.Runner) (err error) {
-	defer g.rescue("runner", &err)
+	defer g.rescue("runner", "", func(e error) { err = e })
 	return r.Run(ctx, g)
 }
 
 // setLimits has s change its limits.
 func (g *Gateway) setLimits(s hooks.LimitSetter, l hooks.Limits) (now hooks.Limits, err error) {
-	defer g.rescue("limiter", &err)
+	defer g.rescue("limiter", "", func(e error) { err = e })
 	return s.SetLimits(l), nil
 }
 
 // failedSendsOf asks a Forwarder.
 func (g *Gateway) failedSendsOf(f hooks.Forwarder) int64 {
-	defer g.rescue("forwarder", nil)
+	defer g.rescue("forwarder", "", nil)
 	return f.FailedSends()
 }

@@ -107,7 +107,7 @@ func (g *Gateway) drop(uniqID string, reason hooks.DropReason, messages, bytes i
 
 // tell keeps an observer's panic away from whoever delivers.
 func (g *Gateway) tell(e hooks.DropEvent) {
-	defer g.rescue("drop observer", nil)
+	defer g.rescue("drop observer", e.UniqID, nil)
 	for _, o := range g.hooks.drops {
 		o.Dropped(e)
 	}
