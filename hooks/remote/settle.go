@@ -28,18 +28,16 @@ func (r *Router) settleAfter(p *process, birth uint64) {
 // settle waits until what a process that is gone has commanded is carried out,
 // as far as it has arrived: until those of its task connections, or whoever's
 // from its address, have nothing more to read. They have twice in a row, as one
-// may be just between reading and carrying out.
-func (r *Router) settle(p *process, tasks []*taskConn) {
+// may be just between reading and carrying out, or be made but not yet accepted.
+func (r *Router) settle(p *process) {
 	deadline := time.Now().Add(r.cfg.Handover)
 	t := time.NewTicker(settleTick)
 	defer t.Stop()
 	for quiet := 0; quiet < 2 && time.Now().Before(deadline); {
 		<-t.C
 		quiet++
-		for _, task := range tasks {
-			if !task.drained() {
-				quiet = 0
-			}
+		if !r.drainedFrom(p.conn.conn.RemoteAddr()) {
+			quiet = 0
 		}
 	}
 	r.mu.Lock()
@@ -53,14 +51,17 @@ func (r *Router) settled(p *process) {
 	r.release()
 }
 
-// tasksFrom returns the task connections from an address. A connection does
-// not say which process it belongs to.
-func (r *Router) tasksFrom(remote net.Addr) (tasks []*taskConn) {
+// drainedFrom reports whether the task connections that there are from an address
+// have all carried out what has arrived. A connection does not say which process it
+// belongs to.
+func (r *Router) drainedFrom(remote net.Addr) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	from := hostOf(remote)
 	for t := range r.tasks {
-		if hostOf(t.conn.RemoteAddr()) == from {
-			tasks = append(tasks, t)
+		if hostOf(t.conn.RemoteAddr()) == from && !t.drained() {
+			return false
 		}
 	}
-	return tasks
+	return true
 }

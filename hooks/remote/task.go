@@ -27,7 +27,6 @@ type taskConn struct {
 	nag   *rate.Sometimes
 
 	idle                atomic.Bool // reading, with nothing left to carry out
-	ended               atomic.Bool
 	commands, malformed atomic.Int64
 }
 
@@ -48,7 +47,6 @@ func (r *Router) addTask(conn net.Conn, guest bool, bus hooks.Bus) bool {
 func (t *taskConn) serve() {
 	err := t.work()
 	_ = cut(t.conn)
-	t.ended.Store(true)
 	r := t.r
 	r.mu.Lock()
 	delete(r.tasks, t)
@@ -75,9 +73,7 @@ func (t *taskConn) Write(p []byte) (int, error) {
 }
 
 // drained reports whether everything that has arrived is carried out.
-func (t *taskConn) drained() bool {
-	return t.ended.Load() || t.idle.Load() && nothingToRead(t.conn)
-}
+func (t *taskConn) drained() bool { return t.idle.Load() && nothingToRead(t.conn) }
 
 // work carries out commands until the connection ends.
 func (t *taskConn) work() (err error) {

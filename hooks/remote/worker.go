@@ -313,8 +313,8 @@ func (w *workerConn) depart(cause error) {
 	w.logEnd(cause, []any{"connId", p.connID, "registered", registered, "sent", p.sent, "unsent", len(unsent), "inDoubt", doubt})
 	r.requeue(unsent)
 	if p.state == leaving {
-		if tasks := r.tasksFrom(w.conn.RemoteAddr()); r.cfg.Buffer > 0 && !r.stopping {
-			r.chores.Go(func() { r.settle(p, tasks) })
+		if r.cfg.Buffer > 0 && !r.stopping {
+			r.chores.Go(func() { r.settle(p) })
 		} else {
 			r.settled(p)
 		}
