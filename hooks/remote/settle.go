@@ -36,8 +36,10 @@ func (r *Router) settle(p *process) {
 	for quiet := 0; quiet < 2 && time.Now().Before(deadline); {
 		<-t.C
 		quiet++
-		if !r.drainedFrom(p.conn.conn.RemoteAddr()) {
-			quiet = 0
+		for _, task := range r.tasksFrom(p.conn.conn.RemoteAddr()) {
+			if !task.drained() {
+				quiet = 0
+			}
 		}
 	}
 	r.mu.Lock()
@@ -51,17 +53,16 @@ func (r *Router) settled(p *process) {
 	r.release()
 }
 
-// drainedFrom reports whether the task connections that there are from an address
-// have all carried out what has arrived. A connection does not say which process it
-// belongs to.
-func (r *Router) drainedFrom(remote net.Addr) bool {
+// tasksFrom returns the task connections that there are from an address. A
+// connection does not say which process it belongs to.
+func (r *Router) tasksFrom(remote net.Addr) (tasks []*taskConn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	from := hostOf(remote)
 	for t := range r.tasks {
-		if hostOf(t.conn.RemoteAddr()) == from && !t.drained() {
-			return false
+		if hostOf(t.conn.RemoteAddr()) == from {
+			tasks = append(tasks, t)
 		}
 	}
-	return true
+	return tasks
 }
