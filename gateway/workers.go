@@ -10,23 +10,30 @@ import (
 )
 
 // workers runs peers' events on a bounded number of goroutines. They come when
-// there is work and go when there is none, but for a few.
+// there is work and, but for a few, go when they have not been needed for a while: a
+// busy loop brings many events at once, again and again, and a goroutine costs more
+// to begin than most events cost to handle.
 type workers struct {
-	work func(*shift, *peer) (again bool)
-	max  int
-	keep int
+	work  func(*shift, *peer) (again bool)
+	max   int
+	keep  int
+	while time.Duration // at the end of which those go that were idle all along
 
-	mu      sync.Mutex
-	wake    sync.Cond
-	ready   []*peer // [head:] wait for a worker
-	head    int
-	crew    int // workers, at most max
-	running int // workers and those aside
-	idle    int
-	excused int                 // of those aside, see excuse
-	shifts  map[*shift]struct{} // of all that are running
-	stopped bool
-	done    chan struct{} // closed when stopped and no worker is left
+	mu       sync.Mutex
+	wake     sync.Cond
+	ready    []*peer // [head:] wait for a worker
+	head     int
+	crew     int // workers, at most max
+	running  int // workers and those aside
+	idle     int
+	spare    int                 // the fewest that were idle since trimming began
+	leaving  int                 // idle ones that were told to go
+	trimmer  *time.Timer         // of trim
+	trimming bool                // it runs, since more than keep were idle
+	excused  int                 // of those aside, see excuse
+	shifts   map[*shift]struct{} // of all that are running
+	stopped  bool
+	done     chan struct{} // closed when stopped and no worker is left
 
 	rested sync.Cond // signalled when there may be nothing to do any more
 	given  uint64    // how much work there has been
@@ -34,10 +41,12 @@ type workers struct {
 
 func newWorkers(limit int, work func(*shift, *peer) bool) *workers {
 	w := &workers{
-		work: work, max: limit, keep: 2 * runtime.GOMAXPROCS(0),
+		work: work, max: limit, keep: 2 * runtime.GOMAXPROCS(0), while: time.Second,
 		shifts: make(map[*shift]struct{}), done: make(chan struct{}),
 	}
 	w.wake.L, w.rested.L = &w.mu, &w.mu
+	w.trimmer = time.AfterFunc(time.Hour, w.trim)
+	w.trimmer.Stop()
 	return w
 }
 
@@ -54,6 +63,7 @@ func (w *workers) submit(p *peer) {
 	switch {
 	case w.idle > 0:
 		w.idle--
+		w.spare = min(w.spare, w.idle)
 		w.wake.Signal()
 	case w.crew < w.max:
 		w.crew++
@@ -122,17 +132,47 @@ func (w *workers) run() {
 			}
 			continue
 		}
-		if w.stopped || w.idle >= w.keep {
+		if w.stopped {
+			break
+		}
+		if w.leaving > 0 {
+			w.leaving--
 			break
 		}
 		// Whoever signals has taken this worker off the idle count.
-		w.idle++
+		if w.idle++; w.idle == w.keep+1 && !w.trimming {
+			w.beginTrimming()
+		}
 		w.rested.Broadcast()
 		w.wake.Wait()
 	}
 	w.crew--
 	w.exit(s)
 	w.mu.Unlock()
+}
+
+// beginTrimming must be called with the lock held.
+func (w *workers) beginTrimming() {
+	w.trimming, w.spare = true, w.idle
+	w.trimmer.Reset(w.while)
+}
+
+// trim sends those away that have not been needed since trimming began.
+func (w *workers) trim() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.trimming = false
+	if w.stopped {
+		return
+	}
+	for range w.spare - w.keep {
+		w.idle--
+		w.leaving++
+		w.wake.Signal()
+	}
+	if w.idle > w.keep {
+		w.beginTrimming()
+	}
 }
 
 // stop lets the workers finish what waits and end. It reports whether they
@@ -142,6 +182,7 @@ func (w *workers) stop(timeout time.Duration) bool {
 	w.mu.Lock()
 	if !w.stopped {
 		w.stopped = true
+		w.trimmer.Stop()
 		if w.running == 0 {
 			close(w.done)
 		}

@@ -66,6 +66,7 @@ func (o *options) define(f *flag.FlagSet) {
 	f.IntVar(&c.Server.WriteLimit, "write-limit", 0, "`bytes` that may wait for one client of the gateway; 0: its default")
 	f.IntVar(&c.GC, "gc", 0, "the gateway's garbage collector target `percentage`; 0: Go's own, 100")
 	f.IntVar(&c.Procs, "procs", 0, "Go's processors of the gateway (GOMAXPROCS); 0: one per CPU. With broadcasts, one more than -loops does better")
+	f.StringVar(&c.Profile, "profile", "", "`folder` for CPU, allocation, mutex and block profiles of the gateway that is started; they cost some speed")
 	f.BoolVar(&c.Pin, "pin", false, "run the gateway on the first CPU, everything else on the others")
 
 	f.DurationVar(&c.Settle, "settle", 0, "how `long` to rest before memory is weighed; 0: 1s")

@@ -72,6 +72,10 @@ type Config struct {
 	// Procs is how many processors Go has in the gateway's own process, see
 	// [runtime.GOMAXPROCS]. Zero means one for each CPU.
 	Procs int
+	// Profile is a folder for profiles of the gateway's own process, from its
+	// start to its end: cpu.pprof, allocs.pprof, mutex.pprof and block.pprof, for
+	// "go tool pprof". Taking them costs some speed. Empty means none.
+	Profile string
 	// Pin runs the gateway's own process on the first CPU, and all else on
 	// the others.
 	Pin bool
@@ -171,8 +175,8 @@ func (c *Config) checkTarget(sc *spec) error {
 		return errors.New("load: Config.Inside and Config.URL exclude each other")
 	case c.Pin && (c.URL != "" || c.Inside):
 		return errors.New("load: Config.Pin is for a gateway that is started as a process of its own: leave out Config.URL and Config.Inside")
-	case (c.GC != 0 || c.Procs != 0) && (c.URL != "" || c.Inside):
-		return errors.New("load: Config.GC and Config.Procs are for a gateway that is started as a process of its own: leave out Config.URL and Config.Inside")
+	case (c.GC != 0 || c.Procs != 0 || c.Profile != "") && (c.URL != "" || c.Inside):
+		return errors.New("load: Config.GC, Config.Procs and Config.Profile are for a gateway that is started as a process of its own: leave out Config.URL and Config.Inside")
 	case c.URL != "" && sc.needs >= needsTask && c.Task == "":
 		return fmt.Errorf("load: scenario %s sends by way of the gateway: set Config.Task to the address of its task listener", sc.name)
 	case c.URL != "" && sc.needs >= needsHandler && c.Worker == "":

@@ -110,8 +110,8 @@ func specs() []*spec {
 			operation: "delivery", classes: []string{"delivery", "calm delivery", handshakes}, counted: 2, needs: needsTask, flags: []string{"stalled"},
 			defaults: func(c *Config) {
 				or(&c.Clients, 100)
-				or(&c.Bytes, 4096)
-				or(&c.Rate, 500)
+				or(&c.Bytes, 16_384)
+				or(&c.Rate, 100) // a rate at which a server is not busy all the time
 				or(&c.For, 10*time.Second)
 			},
 			make: func(r *run) scenario { return newSlow(r) },

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -31,7 +32,7 @@ func Command(ctx context.Context, name string, args []string, stdin io.Reader, s
 	return fmt.Errorf("server: there is no command %q", name)
 }
 
-func serve(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
+func serve(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) (err error) {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	var c Config
 	flags.StringVar(&c.Clients, "ws", "", "`address` for clients; empty: a free port")
@@ -44,6 +45,7 @@ func serve(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer
 	flags.IntVar(&c.WriteLimit, "write-limit", 0, "`bytes` that may wait for one client; 0: the gateway's default")
 	gc := flags.Int("gc", 0, "the garbage collector's target `percentage`; 0: Go's own, 100")
 	procs := flags.Int("procs", 0, "Go's processors (GOMAXPROCS); 0: one per CPU")
+	profiles := flags.String("profile", "", "`folder` for cpu.pprof, allocs.pprof, mutex.pprof and block.pprof")
 	child := flags.Bool("child", false, "end with standard input, not by Ctrl-C")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -52,6 +54,13 @@ func serve(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer
 		var stop func()
 		ctx, stop = endWith(stdin)
 		defer stop()
+	}
+	if *profiles != "" {
+		stop, failed := profile(*profiles)
+		if failed != nil {
+			return failed
+		}
+		defer func() { err = errors.Join(err, stop()) }()
 	}
 	if *gc > 0 {
 		debug.SetGCPercent(*gc)
