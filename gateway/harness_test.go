@@ -13,21 +13,17 @@ import (
 	"time"
 
 	ws "github.com/gorilla/websocket"
-	"go.uber.org/goleak"
 
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/gateway/gatewaytest"
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/leaks"
 	"github.com/sluicegate/sluice/internal/transports"
 	"github.com/sluicegate/sluice/transport/pipe"
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
-		// The engine's worker pool is a package-level variable of its own.
-		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
-		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
-	)
+	leaks.Main(m)
 }
 
 // wait bounds what a test awaits: it is reached only if a promise is broken.

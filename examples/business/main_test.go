@@ -16,21 +16,17 @@ import (
 	"time"
 
 	ws "github.com/gorilla/websocket"
-	"go.uber.org/goleak"
 
 	"github.com/sluicegate/sluice/examples/chat/page"
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks/remote"
+	"github.com/sluicegate/sluice/internal/leaks"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/gnet"
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
-		// The engine's worker pool is a package-level variable of its own.
-		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
-		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
-	)
+	leaks.Main(m)
 }
 
 // wait bounds what a test awaits.

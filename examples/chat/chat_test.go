@@ -14,9 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/sluicegate/sluice/examples/chat/page"
+	"github.com/sluicegate/sluice/internal/leaks"
 )
 
 // runAsMain makes the test binary be the program, for TestInterrupt.
@@ -27,12 +26,7 @@ func TestMain(m *testing.M) {
 		main()
 		os.Exit(0)
 	}
-	goleak.VerifyTestMain(m,
-		// gnet's pool of workers is one for the whole process and outlives
-		// its engines.
-		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
-		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
-	)
+	leaks.Main(m)
 }
 
 // server is a chat that runs.

@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/sluicegate/sluice/internal/leaks"
 	"github.com/sluicegate/sluice/protocol"
 )
 
@@ -27,12 +27,7 @@ func TestMain(m *testing.M) {
 		main()
 		os.Exit(0)
 	}
-	goleak.VerifyTestMain(m,
-		// gnet's pool of workers is one for the whole process and outlives
-		// its engines.
-		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
-		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
-	)
+	leaks.Main(m)
 }
 
 // anyPort is the arguments by which the system chooses all ports.

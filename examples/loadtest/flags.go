@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -14,6 +15,7 @@ import (
 type options struct {
 	load       load.Config
 	json, html string
+	secretFile string
 	quiet      bool
 }
 
@@ -36,7 +38,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q behind the scenario", flags.Arg(0))
 	}
-	return o, o.check(flags)
+	return o, errors.Join(o.check(flags), o.readSecret())
 }
 
 func (o *options) define(f *flag.FlagSet) {
@@ -58,6 +60,7 @@ func (o *options) define(f *flag.FlagSet) {
 	f.BoolVar(&c.Insecure, "insecure", false, "with wss://, take any certificate")
 	f.StringVar(&c.Task, "task", "", "with -url, `address` of that gateway's task listener")
 	f.StringVar(&c.Worker, "worker", "", "with -url and -task, `address` of that gateway's worker listener: be its business process")
+	f.StringVar(&o.secretFile, "secret-file", "", "with -task, `file` that holds the secret of that gateway's listeners")
 	f.IntVar(&c.PID, "pid", 0, "with -url, the server's process `id`, to tell what it uses")
 	f.BoolVar(&c.Inside, "inside", false, "run the gateway in this process, instead of one of its own")
 	f.StringVar(&c.Server.Via, "via", "gnet", "how the gateway serves clients: gnet, nethttp (goroutines), or handed (an HTTP server that hands them over to gnet)")
@@ -74,6 +77,22 @@ func (o *options) define(f *flag.FlagSet) {
 	f.StringVar(&o.json, "json", "", "`file` for the result as JSON; -: standard output, instead of the table")
 	f.StringVar(&o.html, "html", "", "`file` for the result as a page with plots")
 	f.BoolVar(&o.quiet, "quiet", false, "show no progress")
+}
+
+// readSecret reads the secret from its file: on a command line it would be for all
+// users of the machine to see.
+func (o *options) readSecret() error {
+	if o.secretFile == "" {
+		return nil
+	}
+	text, err := os.ReadFile(o.secretFile)
+	if err != nil {
+		return fmt.Errorf("-secret-file: %w", err)
+	}
+	if o.load.Secret = strings.TrimSpace(string(text)); o.load.Secret == "" {
+		return fmt.Errorf("-secret-file: %s has no secret in it", o.secretFile)
+	}
+	return nil
 }
 
 // particular are the flags that only some scenarios look at.

@@ -70,6 +70,7 @@ func TestFlagErrors(t *testing.T) {
 		"echo -sleep":            "not defined",
 		"hold -n -4":             "Clients is -4",
 		"hold -task 127.0.0.1:1": "Config.URL",
+		"hold -secret-file none": "-secret-file: open none",
 		"serve -via":             "needs an argument",
 		"serve -via mail":        `Via is "mail"`,
 	} {

@@ -5,21 +5,16 @@ import (
 	"net"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/gateway/conformance"
+	"github.com/sluicegate/sluice/internal/leaks"
 	"github.com/sluicegate/sluice/internal/transports"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/pipe"
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
-		// gnet's worker pool is a package-level variable of its own.
-		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
-		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
-	)
+	leaks.Main(m)
 }
 
 func TestTransports(t *testing.T) {

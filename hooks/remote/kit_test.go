@@ -18,11 +18,11 @@ import (
 
 	peer "github.com/buexplain/netsvr-protocol-go/v6/netsvrProtocol"
 	ws "github.com/gorilla/websocket"
-	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks/remote"
+	"github.com/sluicegate/sluice/internal/leaks"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/gnet"
 	"github.com/sluicegate/sluice/transport/pipe"
@@ -33,11 +33,7 @@ func TestMain(m *testing.M) {
 		runEcho(os.Args[2], os.Args[3])
 		return
 	}
-	goleak.VerifyTestMain(m,
-		// The engine's worker pool is a package-level variable of its own.
-		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
-		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
-	)
+	leaks.Main(m)
 }
 
 // wait bounds what a test awaits: it is reached only if a promise is broken.

@@ -7,18 +7,14 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"github.com/sluicegate/sluice/internal/leaks"
 )
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == childMode {
 		os.Exit(child(os.Args[2:]))
 	}
-	goleak.VerifyTestMain(m,
-		// The engine's worker pool is a package-level variable of its own.
-		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
-		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
-	)
+	leaks.Main(m)
 }
 
 // wait bounds what a test awaits: it is reached only if a promise is broken.

@@ -58,6 +58,9 @@ type Config struct {
 	// the gateway at URL. With both, the run is a business process of it. With
 	// Task alone it can only send commands. Empty means that there are none.
 	Task, Worker string
+	// Secret is what the listeners Task and Worker want to be shown. Empty means
+	// nothing.
+	Secret string
 	// PID is the process of the server at URL, to tell what it uses. Zero
 	// means that it is not known.
 	PID int
@@ -167,6 +170,8 @@ func (c *Config) checkTarget(sc *spec) error {
 	switch {
 	case c.URL == "" && (c.Task != "" || c.Worker != ""):
 		return errors.New("load: Config.Task and Config.Worker go with Config.URL: set it to where clients connect to that gateway")
+	case c.Task == "" && c.Secret != "":
+		return errors.New("load: Config.Secret goes with Config.Task, the address of the listener that wants it")
 	case c.URL == "" && c.PID != 0:
 		return errors.New("load: Config.PID goes with Config.URL: the process of a gateway that is started for the run is known")
 	case c.Worker != "" && c.Task == "":

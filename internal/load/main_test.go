@@ -7,8 +7,7 @@ import (
 	"slices"
 	"testing"
 
-	"go.uber.org/goleak"
-
+	"github.com/sluicegate/sluice/internal/leaks"
 	"github.com/sluicegate/sluice/internal/load/server"
 )
 
@@ -22,8 +21,5 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	// gnet's dependency starts these when it is imported.
-	goleak.VerifyTestMain(m,
-		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
-		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"))
+	leaks.Main(m)
 }

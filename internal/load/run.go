@@ -45,7 +45,7 @@ func Run(ctx context.Context, cfg Config) (result *Result, err error) {
 	defer func() { err = errors.Join(err, r.target.close()) }()
 	r.meter = newMeter(time.Now(), spec.classes, spec.counted, r.target.pid)
 	if r.target.task != "" {
-		if r.task, err = dialTask(ctx, r.target.task); err != nil {
+		if r.task, err = dialTask(ctx, r.target.task, r.cfg.Secret); err != nil {
 			return nil, err
 		}
 		defer r.task.close()

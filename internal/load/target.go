@@ -60,7 +60,7 @@ func (t *target) find(ctx context.Context, cfg *Config) (err error) {
 	t.serve = true
 	h := &server.Handler{}
 	return t.background(ctx, "the business side", func(ctx context.Context, ready func()) error {
-		return server.Business(ctx, cfg.Worker, cfg.Task, h, ready)
+		return server.Business(ctx, cfg.Worker, cfg.Task, cfg.Secret, h, ready)
 	})
 }
 

@@ -2,10 +2,12 @@ package load
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
 
+	"github.com/sluicegate/sluice/internal/secret"
 	"github.com/sluicegate/sluice/protocol"
 )
 
@@ -15,12 +17,21 @@ type taskConn struct {
 	w    *protocol.Writer
 }
 
-func dialTask(ctx context.Context, addr string) (*taskConn, error) {
+// dialTask connects, and unless it is empty shows that it knows the secret.
+func dialTask(ctx context.Context, addr, known string) (*taskConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTime)
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("load: the task listener: %w", err)
+	}
+	if known != "" {
+		deadline, _ := ctx.Deadline()
+		err := errors.Join(conn.SetDeadline(deadline), secret.Prove(conn, known, secret.Task), conn.SetDeadline(time.Time{}))
+		if err != nil {
+			_ = conn.Close()
+			return nil, fmt.Errorf("load: the task listener: %w", err)
+		}
 	}
 	return &taskConn{conn: conn, w: protocol.NewWriter(conn, 0)}, nil
 }

@@ -19,9 +19,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/sluicegate/sluice/gateway"
+	"github.com/sluicegate/sluice/internal/leaks"
 	"github.com/sluicegate/sluice/internal/wsclient"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/gnet"
@@ -38,11 +37,7 @@ func TestMain(m *testing.M) {
 	flag.Int("clients", 500, "clients of the soak at a time")
 	flag.Duration("for", 8*time.Second, "how long the soak lasts")
 	flag.Parse()
-	goleak.VerifyTestMain(m,
-		// The engine's worker pool is a package-level variable of its own.
-		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
-		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
-	)
+	leaks.Main(m)
 }
 
 // patience bounds what is awaited: it is reached only if a promise is broken.

@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/sluicegate/sluice/internal/leaks"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/internal/enginetest"
 )
@@ -18,13 +19,10 @@ func this() enginetest.Engine {
 }
 
 func TestMain(m *testing.M) {
-	this().Main(m,
-		// The engine's library starts these when it is loaded, for good.
-		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
-		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
+	this().Main(m, append(leaks.Ants(),
 		// Its workers, which took adopted connections in, wait for more.
 		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"),
-	)
+	)...)
 }
 
 func TestEngine(t *testing.T) { this().Test(t) }

@@ -12,22 +12,17 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/gateway/gatewaytest"
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/leaks"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/gnet"
 	"github.com/sluicegate/sluice/transport/nethttp"
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
-		// gnet's worker pool is a package-level variable of its own.
-		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
-		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"),
-	)
+	leaks.Main(m)
 }
 
 // wait bounds what a test awaits: it is reached only if a promise is broken.

@@ -96,7 +96,7 @@ func serveBusiness(ctx context.Context, args []string, stdin io.Reader, stdout i
 		defer stop()
 	}
 	h := &Handler{Topics: TopicNames(*topics)}
-	return Business(ctx, *worker, *task, h, func() { fmt.Fprintln(stdout, "ready") })
+	return Business(ctx, *worker, *task, "", h, func() { fmt.Fprintln(stdout, "ready") })
 }
 
 // endWith returns a context that ends when stdin does: when the run has closed it,

@@ -105,11 +105,12 @@ func Run(ctx context.Context, cfg Config, ready func(Addrs)) error {
 	})
 }
 
-// Business serves h as a business process of the gateway with these addresses,
-// until ctx ends. When it is registered it calls ready, on a goroutine of its own.
-func Business(ctx context.Context, worker, task string, h *Handler, ready func()) error {
+// Business serves h as a business process of the gateway with these addresses and,
+// unless it is empty, this secret, until ctx ends. When it is registered it calls
+// ready, on a goroutine of its own.
+func Business(ctx context.Context, worker, task, secret string, h *Handler, ready func()) error {
 	client, err := business.New(business.Config{
-		Gateways: []business.Gateway{{Worker: worker, Task: task}}, Router: h,
+		Gateways: []business.Gateway{{Worker: worker, Task: task}}, Secret: secret, Router: h,
 	})
 	if err != nil {
 		return fmt.Errorf("server: %w", err)
