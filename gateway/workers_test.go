@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"time"
@@ -19,10 +20,21 @@ func burst(t *testing.T, w *workers, n int, all *sync.WaitGroup) {
 }
 
 // waitForCrew waits until there are n workers.
-func waitForCrew(w *workers, n int) {
+func waitForCrew(t *testing.T, w *workers, n int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.rested.Broadcast()
+	})()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for w.crew != n {
+		if ctx.Err() != nil {
+			t.Fatalf("there are %d workers, %d of them idle, want %d", w.crew, w.idle, n)
+		}
 		w.rested.Wait()
 	}
 }
@@ -61,9 +73,9 @@ func TestWorkersStayForTheNextBurst(t *testing.T) {
 	w.while = time.Millisecond
 	w.trimmer.Reset(w.while)
 	w.mu.Unlock()
-	waitForCrew(w, w.keep)
+	waitForCrew(t, w, w.keep)
 	burst(t, w, many, &all) // as many as before come again
-	waitForCrew(w, w.keep)
+	waitForCrew(t, w, w.keep)
 }
 
 // Those that are needed within every while are not sent away.
@@ -81,7 +93,7 @@ func TestNeededWorkersAreKept(t *testing.T) {
 	w.trim() // a new while begins
 	burst(t, w, needed, &all)
 	w.trim()
-	waitForCrew(w, needed+w.keep)
+	waitForCrew(t, w, needed+w.keep)
 	w.trim()
-	waitForCrew(w, w.keep)
+	waitForCrew(t, w, w.keep)
 }
