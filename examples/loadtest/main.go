@@ -38,6 +38,9 @@
 // memory are told as well, and -pin gives the server the first CPU and everything
 // else the others, which steadies them.
 //
+// -profile FOLDER has the gateway write profiles for "go tool pprof": of its CPU
+// time, of what it allocates, and of where it waits.
+//
 // -json writes the result for programs, -html a page with plots:
 //
 //	go run ./examples/loadtest mixed -for 30s -html report.html
