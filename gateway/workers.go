@@ -41,7 +41,7 @@ type workers struct {
 
 func newWorkers(limit int, work func(*shift, *peer) bool) *workers {
 	w := &workers{
-		work: work, max: limit, keep: 2 * runtime.GOMAXPROCS(0), while: time.Second,
+		work: work, max: limit, keep: 2 * runtime.GOMAXPROCS(0), while: 20 * time.Millisecond,
 		shifts: make(map[*shift]struct{}), done: make(chan struct{}),
 	}
 	w.wake.L, w.rested.L = &w.mu, &w.mu

@@ -143,7 +143,7 @@ func TestInflaterBomb(t *testing.T) {
 	if used := after.TotalAlloc - before.TotalAlloc; used > 6*limit {
 		t.Errorf("%d bytes were allocated", used)
 	}
-	if n := cap(cfg.Inflater.out); n != 0 {
+	if n := cap(cfg.Inflater.out); n > keepFailed {
 		t.Errorf("the Inflater keeps %d bytes", n)
 	}
 	if d.Buffered() != 0 {
@@ -160,6 +160,30 @@ func TestInflaterNeverExceedsLimit(t *testing.T) {
 		if n := cap(f.out); n > max(limit+1, 1) { // a large one is gone by now: TestInflaterBomb
 			t.Errorf("limit %d: a buffer of %d bytes", limit, n)
 		}
+	}
+}
+
+// Bombs that come one after the other share a buffer, which goes when it is large and
+// when there is nothing but bombs.
+func TestInflaterAfterBombs(t *testing.T) {
+	bomb, limit := zeroBomb(t, 8), 1<<20
+	var f Inflater
+	_, err := f.Inflate(bomb, limit)
+	wantCode(t, err, CloseMessageTooBig)
+	first := &f.out[:1][0]
+	if n := testing.AllocsPerRun(leanMessages-3, func() { f.Inflate(bomb, limit) }); n > 1 { // the error
+		t.Errorf("%v allocations for the next bombs", n)
+	}
+	if &f.out[:1][0] != first {
+		t.Error("they had another buffer")
+	}
+	if f.Inflate(bomb, limit); f.out != nil {
+		t.Errorf("after %d bombs %d bytes are kept", leanMessages, cap(f.out))
+	}
+	_, err = f.Inflate(bomb, 4*limit)
+	wantCode(t, err, CloseMessageTooBig)
+	if f.out != nil {
+		t.Errorf("after one with a large limit %d bytes are kept", cap(f.out))
 	}
 }
 

@@ -20,6 +20,7 @@ const (
 	maxFinalBlocks = 64
 
 	keepInflated = 64 << 10
+	keepFailed   = 2 << 20
 	leanMessages = 64
 )
 
@@ -28,8 +29,9 @@ const (
 // a time: a loop has one for all its connections.
 //
 // It keeps its output buffer for the next message. One of more than 64 KiB is
-// let go after 64 messages in a row that filled less than a quarter of it, and
-// at once after a message that failed.
+// let go after 64 messages in a row that failed or filled less than a quarter of it,
+// and one of more than 2 MiB at once after a message that failed. Peers that send what
+// is too large, one after the other, so do not cost a new buffer each.
 type Inflater struct {
 	src  tailReader
 	buf  *bufio.Reader
@@ -123,7 +125,7 @@ func (f *Inflater) settle(n int, failed bool) {
 	case cap(f.out) <= keepInflated || n >= cap(f.out)/4 && !failed:
 		f.lean = 0
 		return
-	case !failed:
+	case !failed || cap(f.out) <= keepFailed:
 		if f.lean++; f.lean < leanMessages {
 			return
 		}
