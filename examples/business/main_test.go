@@ -25,9 +25,7 @@ import (
 	"github.com/sluicegate/sluice/transport/gnet"
 )
 
-func TestMain(m *testing.M) {
-	leaks.Main(m)
-}
+func TestMain(m *testing.M) { leaks.Main(m) }
 
 // wait bounds what a test awaits.
 const wait = 20 * time.Second

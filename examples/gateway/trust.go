@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/sluicegate/sluice/examples/gateway/config"
 	"github.com/sluicegate/sluice/hooks/remote"
+	"github.com/sluicegate/sluice/internal/secret"
 )
 
 // trust is what a section says about who is let in.
@@ -25,13 +25,9 @@ func (t trust) apply(section string, l *remote.Listener) error {
 	l.Secret, l.InsecureAllowAnyone = t.secret, t.anyone
 	l.Trusted = config.Networks(t.networks)
 	if t.secretFile != "" {
-		text, err := os.ReadFile(t.secretFile)
-		if err != nil {
+		var err error
+		if l.Secret, err = secret.ReadFile(t.secretFile); err != nil {
 			return fmt.Errorf("%s.SecretFile: %w", section, err)
-		}
-		// An editor ends the last line.
-		if l.Secret = strings.TrimSpace(string(text)); l.Secret == "" {
-			return fmt.Errorf("%s.SecretFile: %s has no secret in it", section, t.secretFile)
 		}
 	}
 	if t.certFile == "" {

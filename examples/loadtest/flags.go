@@ -5,17 +5,17 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/sluicegate/sluice/internal/load"
+	"github.com/sluicegate/sluice/internal/secret"
 )
 
 type options struct {
 	load       load.Config
 	json, html string
-	secretFile string
+	secret     string // its file
 	quiet      bool
 }
 
@@ -60,7 +60,7 @@ func (o *options) define(f *flag.FlagSet) {
 	f.BoolVar(&c.Insecure, "insecure", false, "with wss://, take any certificate")
 	f.StringVar(&c.Task, "task", "", "with -url, `address` of that gateway's task listener")
 	f.StringVar(&c.Worker, "worker", "", "with -url and -task, `address` of that gateway's worker listener: be its business process")
-	f.StringVar(&o.secretFile, "secret-file", "", "with -task, `file` that holds the secret of that gateway's listeners")
+	f.StringVar(&o.secret, "secret", "", "with -task, `file` that holds the secret of that gateway's listeners")
 	f.IntVar(&c.PID, "pid", 0, "with -url, the server's process `id`, to tell what it uses")
 	f.BoolVar(&c.Inside, "inside", false, "run the gateway in this process, instead of one of its own")
 	f.StringVar(&c.Server.Via, "via", "gnet", "how the gateway serves clients: gnet, nethttp (goroutines), or handed (an HTTP server that hands them over to gnet)")
@@ -81,16 +81,12 @@ func (o *options) define(f *flag.FlagSet) {
 
 // readSecret reads the secret from its file: on a command line it would be for all
 // users of the machine to see.
-func (o *options) readSecret() error {
-	if o.secretFile == "" {
+func (o *options) readSecret() (err error) {
+	if o.secret == "" {
 		return nil
 	}
-	text, err := os.ReadFile(o.secretFile)
-	if err != nil {
-		return fmt.Errorf("-secret-file: %w", err)
-	}
-	if o.load.Secret = strings.TrimSpace(string(text)); o.load.Secret == "" {
-		return fmt.Errorf("-secret-file: %s has no secret in it", o.secretFile)
+	if o.load.Secret, err = secret.ReadFile(o.secret); err != nil {
+		return fmt.Errorf("-secret: %w", err)
 	}
 	return nil
 }

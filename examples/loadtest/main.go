@@ -56,7 +56,7 @@
 // is the business process of the stand-alone gateway. With -task alone broadcast
 // and slow work, as they send commands and need no answer; -topics then needs a
 // server that subscribes its clients itself to t, t1, t2 …. Listeners that want a
-// secret get it from -secret-file. -pid tells whose CPU time and
+// secret get it from the file -secret. -pid tells whose CPU time and
 // memory to show. "loadtest serve" is the gateway alone, for other clients.
 //
 // Load can bring a server down: aim it at your own. A run is bounded in time, in

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -57,6 +58,18 @@ func TestJSONTakesThePlaceOfTheTable(t *testing.T) {
 	}
 }
 
+func TestSecretIsReadFromItsFile(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte("known to both ends\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o, err := parse([]string{"broadcast", "-secret", file}, io.Discard)
+	if err != nil || o.load.Secret != "known to both ends" {
+		t.Errorf("the secret is %q, %v", o.load.Secret, err)
+	}
+}
+
 func TestFlagErrors(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
@@ -70,7 +83,7 @@ func TestFlagErrors(t *testing.T) {
 		"echo -sleep":            "not defined",
 		"hold -n -4":             "Clients is -4",
 		"hold -task 127.0.0.1:1": "Config.URL",
-		"hold -secret-file none": "-secret-file: open none",
+		"hold -secret none":      "-secret: open none",
 		"serve -via":             "needs an argument",
 		"serve -via mail":        `Via is "mail"`,
 	} {

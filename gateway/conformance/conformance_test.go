@@ -13,9 +13,7 @@ import (
 	"github.com/sluicegate/sluice/transport/pipe"
 )
 
-func TestMain(m *testing.M) {
-	leaks.Main(m)
-}
+func TestMain(m *testing.M) { leaks.Main(m) }
 
 func TestTransports(t *testing.T) {
 	for _, c := range transports.All() {

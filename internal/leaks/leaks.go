@@ -8,10 +8,8 @@ import (
 )
 
 // Main is for TestMain: it runs the tests, and then fails if a goroutine is left that
-// is neither ignored nor of [Ants].
-func Main(m *testing.M, ignored ...goleak.Option) {
-	goleak.VerifyTestMain(m, append(Ants(), ignored...)...)
-}
+// is not of [Ants].
+func Main(m *testing.M) { goleak.VerifyTestMain(m, Ants()...) }
 
 // Ants ignores the goroutines that a dependency of the engine gnet starts when it is
 // loaded and never ends.

@@ -2,6 +2,8 @@ package load_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"runtime"
 	"testing"
 	"time"
@@ -199,8 +201,14 @@ func TestTaskListenerAloneIsEnoughToBroadcast(t *testing.T) {
 
 func TestServerInAProcessOfItsOwn(t *testing.T) {
 	t.Parallel()
-	r := run(t, load.Config{Scenario: "echo", Clients: 10, Server: server.Config{Handler: "remote", Via: "nethttp"}})
+	dir := filepath.Join(t.TempDir(), "profiles")
+	r := run(t, load.Config{
+		Scenario: "echo", Clients: 10, Server: server.Config{Handler: "remote", Via: "nethttp"}, Profile: dir,
+	})
 	expectAll(t, r)
+	if p, err := os.ReadFile(filepath.Join(dir, "cpu.pprof")); err != nil || len(p) == 0 {
+		t.Errorf("its profile has %d bytes, error %v", len(p), err)
+	}
 	if runtime.GOOS != "linux" {
 		return
 	}

@@ -21,9 +21,7 @@ import (
 	"github.com/sluicegate/sluice/transport/nethttp"
 )
 
-func TestMain(m *testing.M) {
-	leaks.Main(m)
-}
+func TestMain(m *testing.M) { leaks.Main(m) }
 
 // wait bounds what a test awaits: it is reached only if a promise is broken.
 const wait = 20 * time.Second

@@ -224,8 +224,9 @@ func grow(buf []byte, n, room int) []byte {
 		return buf
 	}
 	size := max(need, 2*cap(buf), least)
-	// A step that nearly gets there goes all the way: it spares the last copy.
-	if most := len(buf) + room; size > most-most/8 {
+	// When half is there, or a step nearly gets there, it goes all the way: that spares
+	// the last copy.
+	if most := len(buf) + room; need >= most-need || size > most-most/8 {
 		size = max(most, need)
 	}
 	return append(make([]byte, 0, size), buf...)

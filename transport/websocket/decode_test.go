@@ -275,3 +275,24 @@ func TestDecoderHandsBufferOver(t *testing.T) {
 		t.Error("an assembled message depends on the read buffer")
 	}
 }
+
+// A buffer is at most twice as large as what has arrived, and of its last size at once
+// as soon as that allows.
+func TestGrow(t *testing.T) {
+	const total = 100_000
+	for _, tt := range []struct{ have, more, want int }{
+		{0, 10, 64},
+		{0, 40_000, 40_000},
+		{40_000, 1, 80_000},
+		{0, 50_000, total},
+		{40_000, 10_000, total},
+		{45_000, 1_000, total}, // twice 45,000 is nearly that
+		{40_000, 60_000, total},
+		{total, 0, total},
+	} {
+		buf := grow(make([]byte, tt.have), tt.more, total-tt.have)
+		if len(buf) != tt.have || cap(buf) != tt.want {
+			t.Errorf("with %d bytes and %d more, there are %d bytes of %d, want %d", tt.have, tt.more, len(buf), cap(buf), tt.want)
+		}
+	}
+}
