@@ -276,7 +276,7 @@ func TestDecoderHandsBufferOver(t *testing.T) {
 	}
 }
 
-// A buffer is at most twice as large as what has arrived, and of its last size at once
+// A buffer is about twice as large as what has arrived at most, and of its last size
 // as soon as that allows.
 func TestGrow(t *testing.T) {
 	const total = 100_000
