@@ -64,9 +64,9 @@ type Config struct {
 	Inline bool
 	// Hooks take part in what their types say: each must implement one or
 	// more of hooks.Authenticator, Admitter, HandshakeShaper, DropObserver,
-	// GapTeller, CloseObserver, Runner, Forwarder and NodeNamer. The Router is looked at
-	// as if it were listed here first, so that one which needs to run, or
-	// knows the gateway's node, does so by itself.
+	// GapTeller, CloseObserver, HandlerObserver, Runner, Forwarder and NodeNamer.
+	// The Router is looked at as if it were listed here first, so that one which
+	// needs to run, or knows the gateway's node, does so by itself.
 	Hooks []any
 	// Limiter refuses what is too much. Nil admits everything.
 	Limiter hooks.Limiter

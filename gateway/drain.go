@@ -22,7 +22,8 @@ const (
 	// StatusServing: it accepts clients. This is what a readiness check asks
 	// for.
 	StatusServing
-	// StatusDraining: it sends its clients away, and refuses others.
+	// StatusDraining: it sends its clients away, and refuses others. It is so too
+	// when a transport has failed, or a Runner, until Run returns their error.
 	StatusDraining
 	// StatusStopped: Run has returned, or is about to.
 	StatusStopped

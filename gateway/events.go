@@ -22,9 +22,11 @@ func (h handler) Handshake(hs transport.Handshake) {
 	g := h.g
 	switch {
 	case g.Status() >= StatusDraining:
+		g.stats.refuse(refusedDraining)
 		hs.Refuse(http.StatusServiceUnavailable, g.unavailable(), "the gateway restarts")
 		return
 	case g.budget.Over():
+		g.stats.refuse(refusedMemory)
 		hs.Refuse(http.StatusServiceUnavailable, g.unavailable(), "the gateway is short of memory")
 		return
 	}
@@ -38,7 +40,7 @@ func (h handler) Handshake(hs transport.Handshake) {
 	p.gaps = g.gapTeller(hs) // first, as it may panic
 	if l := g.cfg.Limiter; l != nil {
 		if err := l.Open(addr); err != nil {
-			g.stats.opensLimited.Add(1)
+			g.stats.refuse(refusedLimited)
 			g.refuse(hs, addr, err, http.StatusTooManyRequests)
 			return
 		}
@@ -51,6 +53,7 @@ func (h handler) Handshake(hs transport.Handshake) {
 	case g.asking <- struct{}{}:
 	default:
 		g.release(p)
+		g.stats.refuse(refusedBusy)
 		hs.Refuse(http.StatusServiceUnavailable, g.unavailable(), "too many handshakes at once")
 		return
 	}
@@ -71,12 +74,14 @@ func (g *Gateway) authenticate(hs transport.Handshake, p *peer) {
 	ctx = hooks.WithClientAddr(valuesOf{ctx, request}, addr)
 	defer g.rescue("authenticator", "", func(error) {
 		g.release(p)
+		g.stats.refuse(refusedFailed)
 		hs.Refuse(http.StatusInternalServerError, nil, "internal error")
 	})
 	for _, a := range g.hooks.authenticators {
 		id, err := a.Authenticate(ctx, hs.Request())
 		if err != nil {
 			g.release(p)
+			g.stats.refuse(refusedDenied)
 			g.refuse(hs, addr, err, http.StatusForbidden)
 			return
 		}
@@ -295,6 +300,7 @@ func (h handler) Close(c transport.Conn, cause transport.CloseCause) {
 		g.deflating.Add(-1)
 	}
 	g.stats.closed.Add(1)
+	g.stats.closes.add(cause)
 	g.stats.events.Add(1)
 	e := closeEvent(p.UniqID(), info, cause)
 	g.observeClose(e, len(g.hooks.admitters))

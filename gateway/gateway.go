@@ -27,6 +27,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/internal/probe"
@@ -47,6 +48,8 @@ type Gateway struct {
 	ids     *protocol.UniqIDSource
 	deflate *websocket.Compressor // nil when off
 	stats   counters
+	lag     lag
+	loops   loopMeters
 	rates   *rates
 	workers *workers
 	inboxes sync.Pool // of *inbox
@@ -95,6 +98,7 @@ func New(cfg Config) (*Gateway, error) {
 		cfg:    cfg,
 		log:    cfg.Logger,
 		reg:    cfg.Registry,
+		lag:    newLag(),
 		budget: transport.NewBudget(int64(cfg.MemoryBudget)),
 		asking: make(chan struct{}, maxAsking),
 		ready:  make(chan struct{}), stopped: make(chan struct{}),
@@ -104,6 +108,9 @@ func New(cfg Config) (*Gateway, error) {
 	g.hurryDrain = sync.OnceFunc(func() { close(g.drainHurry) })
 	if g.hooks, err = sortHooks(cfg.Router, cfg.Hooks); err != nil {
 		return nil, err
+	}
+	if len(g.hooks.handlers) > 0 {
+		g.cfg.Router = &timed{g: g, router: cfg.Router, start: time.Now()}
 	}
 	if cfg.Compression != 0 {
 		if g.deflate, err = websocket.NewCompressor(cfg.Compression); err != nil {
@@ -170,13 +177,15 @@ func (g *Gateway) Run(ctx context.Context) error {
 	stopRates := every(g.cfg.Clock, rateTick, func() { g.rates.tick(g.cfg.Clock.Now(), g.metricCounts()) })
 	defer stopRates()
 	defer g.watchHandlers()()
+	defer g.watchLag()()
 	opts := g.cfg.transportOptions()
 	opts.Budget = g.budget
 	if len(g.hooks.gaps) > 0 {
 		opts.Gap = g.gap
 	}
-	for _, t := range g.cfg.Transports {
+	for i, t := range g.cfg.Transports {
 		o := opts
+		o.Meter = g.loops.of(i)
 		o.Ready = g.transportReady
 		transports.Go(func() {
 			err := t.Serve(serving, o, handler{g})
@@ -184,6 +193,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 				err = errors.New("it stopped by itself")
 			}
 			if err != nil {
+				g.advance(StatusDraining)
 				stopServing(fmt.Errorf("gateway: transport %T: %w", t, err))
 			}
 		})
@@ -193,6 +203,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		for _, r := range g.hooks.runners {
 			runners.Go(func() {
 				if err := g.runHook(running, r); err != nil {
+					g.advance(StatusDraining)
 					stopServing(fmt.Errorf("gateway: hook %T: %w", r, err))
 				}
 			})

@@ -15,6 +15,7 @@ type hookSet struct {
 	drops          []hooks.DropObserver
 	gaps           []hooks.GapTeller
 	closes         []closeObserver
+	handlers       []hooks.HandlerObserver
 	runners        []hooks.Runner
 	forwarders     []hooks.Forwarder
 	nodes          []hooks.NodeNamer
@@ -35,7 +36,7 @@ func sortHooks(router hooks.Router, all []any) (s hookSet, err error) {
 		}
 		if !s.add(h) {
 			return s, fmt.Errorf("gateway: Config.Hooks[%d] is a %T, which implements none of hooks.Authenticator, Admitter, "+
-				"HandshakeShaper, DropObserver, GapTeller, CloseObserver, Runner, Forwarder and NodeNamer; "+
+				"HandshakeShaper, DropObserver, GapTeller, CloseObserver, HandlerObserver, Runner, Forwarder and NodeNamer; "+
 				"is a method missing, or on the pointer type?", i, h)
 		}
 	}
@@ -63,6 +64,7 @@ func (s *hookSet) add(h any) bool {
 		}
 		s.closes = append(s.closes, closeObserver{o, at})
 	}
+	found = take(&s.handlers, h) || found
 	found = take(&s.runners, h) || found
 	found = take(&s.forwarders, h) || found
 	return take(&s.nodes, h) || found

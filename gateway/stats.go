@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/transport"
 )
 
 // Stats is what a gateway has counted since it was made. When nothing is under
@@ -13,10 +15,16 @@ import (
 type Stats struct {
 	// Clients is how many clients are open now.
 	Clients int
-	// Held is how many bytes of Config.MemoryBudget are in use now.
-	Held int64
+	// Customers and Topics are how many of them clients have now.
+	Customers, Topics int
+	// Held is how many bytes of Config.MemoryBudget are in use now, and HeldLimit
+	// how many there are.
+	Held, HeldLimit int64
 	// Opened and Closed count clients.
 	Opened, Closed int64
+	// Closes counts those that are closed by how they ended. The map is the
+	// caller's.
+	Closes map[CloseKind]int64
 	// Heartbeats counts heartbeat messages, pings and pongs.
 	Heartbeats int64
 	// MessagesIn and BytesIn count messages from clients, heartbeats aside.
@@ -33,12 +41,36 @@ type Stats struct {
 	Stuck int64
 	// OpensLimited counts handshakes that the Limiter refused.
 	OpensLimited int64
+	// Refused counts handshakes that were valid and refused all the same, by
+	// reason; all reasons are there. The map is the caller's.
+	Refused map[RefuseReason]int64
 	// FailedSends counts events that hooks.Forwarders could not hand over.
 	FailedSends int64
 	// Drops counts, by reason, what was not delivered; all reasons are there.
 	// Messages for clients that a command names but that are not there count
 	// one for each name. The map is the caller's.
 	Drops map[hooks.DropReason]DropCount
+
+	// Workers is what those goroutines do that call the Router. With
+	// Config.Inline they have nothing to do.
+	Workers WorkerStats
+	// Loops is what each event loop does, by transport and index, and
+	// LoopLag how long loops take to get to what is posted to them, in seconds:
+	// each that has clients is asked once a second. LoopLate is how long one has
+	// been asked that has not answered yet, the longest if there are several.
+	Loops    []LoopStats
+	LoopLag  transport.Histogram
+	LoopLate time.Duration
+}
+
+// WorkerStats is what workers do now.
+type WorkerStats struct {
+	// Limit is Config.Workers.
+	Limit int
+	// Running is how many there are, and Busy how many of them are in a call.
+	Running, Busy int
+	// Waiting is how many clients have something for the Router and no worker.
+	Waiting int
 }
 
 // DropCount is how much was dropped.
@@ -60,8 +92,10 @@ func reasons() [reasonCount]hooks.DropReason {
 
 type counters struct {
 	opened, closed, heartbeats, messagesIn, bytesIn, events, eventBytes,
-	messagesOut, bytesOut, opensLimited atomic.Int64
-	drops [reasonCount]struct{ messages, bytes atomic.Int64 }
+	messagesOut, bytesOut atomic.Int64
+	closes  closes
+	refused [refuseCount]atomic.Int64
+	drops   [reasonCount]struct{ messages, bytes atomic.Int64 }
 }
 
 func (c *counters) forwarded(bytes int) {
@@ -73,11 +107,16 @@ func (c *counters) forwarded(bytes int) {
 func (g *Gateway) Stats() Stats {
 	c := &g.stats
 	s := Stats{
-		Clients: g.reg.Len(), Held: g.budget.Used(), Stuck: g.watch.stuck.Load(), Opened: c.opened.Load(), Closed: c.closed.Load(), Heartbeats: c.heartbeats.Load(),
+		Clients: g.reg.Len(), Customers: g.reg.CustomerLen(), Topics: g.reg.TopicLen(),
+		Held: g.budget.Used(), HeldLimit: int64(g.cfg.MemoryBudget), Stuck: g.watch.stuck.Load(), Opened: c.opened.Load(), Closed: c.closed.Load(), Heartbeats: c.heartbeats.Load(),
 		MessagesIn: c.messagesIn.Load(), BytesIn: c.bytesIn.Load(), Events: c.events.Load(), EventBytes: c.eventBytes.Load(),
-		MessagesOut: c.messagesOut.Load(), BytesOut: c.bytesOut.Load(), OpensLimited: c.opensLimited.Load(),
-		FailedSends: g.failedSends(),
-		Drops:       make(map[hooks.DropReason]DropCount),
+		MessagesOut: c.messagesOut.Load(), BytesOut: c.bytesOut.Load(),
+		OpensLimited: c.refused[refusedLimited].Load(), FailedSends: g.failedSends(),
+		Closes: c.closes.counts(), Refused: make(map[RefuseReason]int64), Drops: make(map[hooks.DropReason]DropCount),
+		Workers: g.workers.stats(), Loops: g.loops.stats(), LoopLag: g.lag.times.Snapshot(), LoopLate: g.lag.late(),
+	}
+	for i, r := range refuseReasons() {
+		s.Refused[r] = c.refused[i].Load()
 	}
 	for i, r := range reasons() {
 		s.Drops[r] = DropCount{c.drops[i].messages.Load(), c.drops[i].bytes.Load()}

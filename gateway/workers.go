@@ -200,6 +200,13 @@ func (w *workers) stop(timeout time.Duration) bool {
 	}
 }
 
+// stats returns what the workers do now.
+func (w *workers) stats() WorkerStats {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return WorkerStats{Limit: w.max, Running: w.crew, Busy: w.crew - w.idle - w.leaving, Waiting: len(w.ready) - w.head}
+}
+
 // excuse says of a call aside that it may take until a deadline, which is when
 // due is called.
 func (w *workers) excuse() (due func()) {

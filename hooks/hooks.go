@@ -23,7 +23,8 @@
 // is too much, an [Authenticator] decides who may come in, an [Admitter] who
 // may stay, a [HandshakeShaper] adds response headers, a [DropObserver] sees
 // what did not arrive and a [GapTeller] words it, a [CloseObserver] sees who has
-// left, a [Runner] lives as long as the gateway. A gateway looks once, when it is made, which of them a value
+// left, a [HandlerObserver] how long the Router takes, a [Runner] lives as long as
+// the gateway. A gateway looks once, when it is made, which of them a value
 // implements; the Router is looked at too. Where several implement the same one,
 // they are called in turn, the Router first, then in the order of
 // gateway.Config.Hooks; only Runners run side by side.
@@ -38,6 +39,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"github.com/sluicegate/sluice/protocol"
 )
@@ -216,6 +218,26 @@ const (
 	DropBudget DropReason = "budget"
 	// DropMalformed: a bulk command whose lists do not pair up.
 	DropMalformed DropReason = "malformed"
+)
+
+// A HandlerObserver learns how long the Router's calls take. Without one, the
+// gateway does not look.
+type HandlerObserver interface {
+	// Handled is called after each call of the Router, also one that has
+	// panicked, on the goroutine that made it: a worker, or a loop if the
+	// gateway is Inline. It must not block and must not call the Bus. A panic
+	// is logged.
+	Handled(kind EventKind, took time.Duration)
+}
+
+// EventKind is which call of the Router an event is for.
+type EventKind string
+
+// The calls of a Router.
+const (
+	EventOpen    EventKind = "open"
+	EventMessage EventKind = "message"
+	EventClose   EventKind = "close"
 )
 
 // A Runner is a hook that lives as long as the gateway.

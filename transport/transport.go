@@ -95,6 +95,10 @@ type Options struct {
 	// before its connection is cut (RFC 6455 section 7.1.1).
 	CloseTimeout time.Duration
 
+	// Meter, unless it is nil, is called for each loop when it is made, on any
+	// goroutine, with a function that returns what the loop does and has done. That
+	// may be called on any goroutine, at any time, also after Serve has returned.
+	Meter func(read func() LoopStats)
 	// Logger gets the log. It is never nil.
 	Logger *slog.Logger
 	// Ready is called by the transport, on any goroutine, once, when it

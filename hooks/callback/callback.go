@@ -163,6 +163,8 @@ type Stats struct {
 	// that were not, for instance as the end cut them off, and ClosesDropped
 	// those not tried: the queue had no room, or the end came too soon.
 	Closes, ClosesFailed, ClosesDropped int64
+	// ClosesWaiting is how many closes wait now to be posted.
+	ClosesWaiting int
 }
 
 type counters struct{ admitted, refused, failed, closes, closesFailed, closesDropped atomic.Int64 }
@@ -170,8 +172,12 @@ type counters struct{ admitted, refused, failed, closes, closesFailed, closesDro
 // Stats returns the counts so far.
 func (h *Hook) Stats() Stats {
 	s := &h.stats
+	h.mu.Lock()
+	waiting := len(h.closes)
+	h.mu.Unlock()
 	return Stats{
-		Admitted: s.admitted.Load(), Refused: s.refused.Load(), Failed: s.failed.Load(),
+		ClosesWaiting: waiting,
+		Admitted:      s.admitted.Load(), Refused: s.refused.Load(), Failed: s.failed.Load(),
 		Closes: s.closes.Load(), ClosesFailed: s.closesFailed.Load(), ClosesDropped: s.closesDropped.Load(),
 	}
 }

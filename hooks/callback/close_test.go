@@ -150,7 +150,7 @@ func TestOverflow(t *testing.T) {
 	for range n {
 		h.Closed(protocolClose("id")) // nobody takes them out yet
 	}
-	if s := h.Stats(); s != (callback.Stats{ClosesDropped: n - 3}) {
+	if s := h.Stats(); s != (callback.Stats{ClosesDropped: n - 3, ClosesWaiting: 3}) {
 		t.Errorf("stats %+v", s)
 	}
 	stop := running(t, h)

@@ -2,6 +2,8 @@ package remote
 
 import (
 	"math/bits"
+	"slices"
+	"time"
 
 	"github.com/sluicegate/sluice/protocol"
 )
@@ -43,7 +45,10 @@ type process struct {
 	connID string
 	events int32
 	state  processState
+	since  time.Time
 	load   int // how often clients are tied to it
+	// clients counts those that are tied to it, for one kind of event or several.
+	clients int
 	// sent counts the events that the socket has taken, handled those that
 	// the process says it has handled; receipts is whether it ever said so.
 	// before is how many there were when it registered, from which on it
@@ -94,11 +99,35 @@ func (c *client) waiting() bool { return c.held != [kinds]int{} }
 
 // tie makes p the process for events of kind k.
 func (c *client) tie(k kind, p *process) {
-	if old := c.procs[k]; old != nil && !c.forgotten {
-		old.load--
-	}
-	if !c.forgotten {
-		p.load++
-	}
+	old, fresh := c.procs[k], !c.tied(p)
 	c.procs[k] = p
+	if c.forgotten {
+		return
+	}
+	if old != nil {
+		old.load--
+		if !c.tied(old) {
+			old.clients--
+		}
+	}
+	p.load++
+	if fresh {
+		p.clients++
+	}
+}
+
+// tied reports whether p gets events of c of any kind.
+func (c *client) tied(p *process) bool { return slices.Contains(c.procs[:], p) }
+
+// untie has the processes count c no more.
+func (c *client) untie() {
+	for i, p := range c.procs {
+		if p == nil {
+			continue
+		}
+		p.load--
+		if !slices.Contains(c.procs[:i], p) {
+			p.clients--
+		}
+	}
 }

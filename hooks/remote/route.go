@@ -219,11 +219,7 @@ func (r *Router) forget(c *client) {
 	if c == nil || c.forgotten {
 		return
 	}
-	for _, p := range c.procs {
-		if p != nil {
-			p.load--
-		}
-	}
+	c.untie()
 	c.forgotten = true
 	if r.clients[c.id] == c && !c.waiting() {
 		delete(r.clients, c.id)

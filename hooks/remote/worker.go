@@ -138,6 +138,7 @@ func (w *workerConn) register(p protocol.Packet) error {
 		// One that comes back keeps its clients.
 		p := w.proc
 		p.birth, p.connID, p.events, p.state = r.births, resp.ConnId, req.GetEvents(), active
+		p.since = time.Now()
 		p.before = p.sent + uint64(w.events)
 		r.active = append(r.active, w.proc)
 		r.log.Info("business process registered", "connId", resp.ConnId, "remote", w.conn.RemoteAddr().String(), "events", req.GetEvents()&knownEvents)

@@ -60,6 +60,7 @@ func (l *Loop) tellGap(c *Conn, messages int64) *transport.Frame {
 
 // report tells the handler what was written since the last report.
 func (l *Loop) report() {
+	l.meter.publish()
 	messages, bytes := l.outMessages, l.outBytes
 	if messages == 0 {
 		return

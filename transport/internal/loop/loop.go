@@ -108,6 +108,7 @@ type Loop struct {
 	negotiation websocket.HandshakeOptions
 
 	outMessages, outBytes int64
+	meter                 meter
 
 	complaint uint32 // tick before which nothing more is logged about proxies
 }
@@ -115,7 +116,7 @@ type Loop struct {
 // New returns a loop that reports to h. now is the start of its clock, which
 // Tick moves on.
 func New(index int, o *transport.Options, h transport.Handler, e Engine, now time.Time) *Loop {
-	return &Loop{
+	l := &Loop{
 		index:   index,
 		opts:    o,
 		handler: h,
@@ -128,7 +129,12 @@ func New(index int, o *transport.Options, h transport.Handler, e Engine, now tim
 		negotiation: websocket.HandshakeOptions{
 			Subprotocols: o.Subprotocols, Origins: o.Origins, Compression: o.Compression,
 		},
+		meter: newMeter(),
 	}
+	if o.Meter != nil {
+		o.Meter(l.stats)
+	}
+	return l
 }
 
 // Index implements transport.Loop.
@@ -147,6 +153,7 @@ func (l *Loop) Attach(s Socket) *Conn {
 func (l *Loop) attach(s Socket) *Conn {
 	c := &Conn{loop: l, sock: s, value: new(handshake), slot: noSlot, place: int32(len(l.conns)), fd: descriptor(s)}
 	l.conns = append(l.conns, c)
+	l.meter.conns.Add(1)
 	c.lastSeen = l.wheel.soon
 	l.wheel.set(c, ticks(l.opts.HandshakeTimeout))
 	return c
@@ -159,6 +166,7 @@ func (l *Loop) detach(c *Conn) {
 	l.conns[c.place], moved.place = moved, c.place
 	l.conns[last] = nil
 	l.conns = l.conns[:last]
+	l.meter.conns.Add(-1)
 }
 
 // Input hands over bytes that arrived. b may be overwritten and is not kept.

@@ -180,6 +180,7 @@ func (t *tally) add(f *transport.Frame, encoded []byte) {
 // write hands p to the socket. It returns false when the peer has stopped
 // taking data or is gone.
 func (c *Conn) write(p []byte, t tally) bool {
+	c.loop.meter.flush(len(p))
 	if c.fd != noFD {
 		n := transmit(c.fd, p)
 		if n == len(p) {

@@ -1,0 +1,48 @@
+package gateway
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+
+	"github.com/sluicegate/sluice/transport"
+)
+
+// LoopStats is what one loop of a transport does.
+type LoopStats struct {
+	// Transport is the transport's place in Config.Transports.
+	Transport int
+	transport.LoopStats
+}
+
+// loopMeters knows how to ask the loops.
+type loopMeters struct {
+	mu  sync.Mutex
+	all []loopMeter
+}
+
+type loopMeter struct {
+	transport int
+	read      func() transport.LoopStats
+}
+
+// of returns what the loops of a transport are made known by.
+func (l *loopMeters) of(transportIndex int) func(read func() transport.LoopStats) {
+	return func(read func() transport.LoopStats) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.all = append(l.all, loopMeter{transportIndex, read})
+	}
+}
+
+func (l *loopMeters) stats() []LoopStats {
+	l.mu.Lock()
+	all := slices.Clone(l.all)
+	l.mu.Unlock()
+	s := make([]LoopStats, len(all))
+	for i, m := range all {
+		s[i] = LoopStats{Transport: m.transport, LoopStats: m.read()}
+	}
+	slices.SortFunc(s, func(a, b LoopStats) int { return cmp.Or(a.Transport-b.Transport, a.Index-b.Index) })
+	return s
+}
