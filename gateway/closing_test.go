@@ -135,6 +135,9 @@ func TestClosings(t *testing.T) {
 			if e.UniqID != id || e.Code != c.code || reason != c.reason || e.Remote {
 				t.Errorf("the Router was told %+v", e)
 			}
+			if n := gw.Stats().Closes[gateway.CloseKind{Code: c.code, Reason: c.reason}]; n != 1 {
+				t.Errorf("%d are counted, by %v", n, gw.Stats().Closes)
+			}
 		})
 	}
 }

@@ -140,6 +140,9 @@ func (grenade) Message(string, int) error           { return nil }
 func (grenade) Close(string, netip.Addr)            {}
 func (grenade) SetLimits(hooks.Limits) hooks.Limits { panic("limits") }
 func (grenade) FailedSends() int64                  { panic("failed sends") }
+func (grenade) Handled(hooks.EventKind, time.Duration) {
+	panic("handled")
+}
 func (grenade) WantsGaps(r *http.Request) bool {
 	if r.URL.RawQuery == "boom" {
 		panic("gaps")
@@ -165,6 +168,7 @@ func TestPanicsStayWhereTheyAre(t *testing.T) {
 			t.Errorf("Metrics: %v", err)
 		}
 		l.await(t, "forwarder panicked", "stack=")
+		l.await(t, "handler observer panicked", "stack=")
 		if _, resp, err := g.dialWith("/ws?boom", nil); err == nil || resp != nil && resp.StatusCode != http.StatusInternalServerError {
 			t.Errorf("a panic in WantsGaps: %v, %v", resp, err)
 		}

@@ -70,6 +70,7 @@ func (o *options) define(f *flag.FlagSet) {
 	f.IntVar(&c.GC, "gc", 0, "the gateway's garbage collector target `percentage`; 0: Go's own, 100")
 	f.IntVar(&c.Procs, "procs", 0, "Go's processors of the gateway (GOMAXPROCS); 0: one per CPU. With broadcasts, one more than -loops does better")
 	f.StringVar(&c.Profile, "profile", "", "`folder` for CPU, allocation, mutex and block profiles of the gateway that is started; they cost some speed")
+	f.StringVar(&c.Server.Metrics, "metrics", "", "`address` at which the gateway that is started serves Prometheus, at /metrics; empty: nowhere, and it does not time its handler")
 	f.BoolVar(&c.Pin, "pin", false, "run the gateway on the first CPU, everything else on the others")
 
 	f.DurationVar(&c.Settle, "settle", 0, "how `long` to rest before memory is weighed; 0: 1s")

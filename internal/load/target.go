@@ -112,7 +112,7 @@ func (t *target) spawn(cfg *Config) error {
 	s := cfg.Server
 	child, line, err := process.Start("serve", "-child",
 		"-via", s.Via, "-handler", s.Handler, "-loops", strconv.Itoa(s.Loops), "-gc", strconv.Itoa(cfg.GC), "-procs", strconv.Itoa(cfg.Procs),
-		"-profile", cfg.Profile, "-write-limit", strconv.Itoa(s.WriteLimit))
+		"-profile", cfg.Profile, "-write-limit", strconv.Itoa(s.WriteLimit), "-metrics", s.Metrics)
 	if err == nil {
 		t.stop, t.pid = append(t.stop, child.Stop), child.PID()
 	}

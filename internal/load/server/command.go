@@ -43,6 +43,7 @@ func serve(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer
 	flags.IntVar(&c.Loops, "loops", 0, "event loops; 0: one per CPU")
 	flags.IntVar(&c.Topics, "topics", 0, "topics that every client is subscribed to: t, t1, t2 …")
 	flags.IntVar(&c.WriteLimit, "write-limit", 0, "`bytes` that may wait for one client; 0: the gateway's default")
+	flags.StringVar(&c.Metrics, "metrics", "", "`address` for Prometheus, at /metrics; empty: nowhere")
 	gc := flags.Int("gc", 0, "the garbage collector's target `percentage`; 0: Go's own, 100")
 	procs := flags.Int("procs", 0, "Go's processors (GOMAXPROCS); 0: one per CPU")
 	profiles := flags.String("profile", "", "`folder` for cpu.pprof, allocs.pprof, mutex.pprof and block.pprof")

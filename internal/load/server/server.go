@@ -12,6 +12,7 @@ import (
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/hooks/limit"
+	"github.com/sluicegate/sluice/hooks/metrics"
 	"github.com/sluicegate/sluice/hooks/remote"
 	"github.com/sluicegate/sluice/protocol/business"
 )
@@ -39,11 +40,16 @@ type Config struct {
 	// WriteLimit is the gateway's bound on what waits for a client, in bytes.
 	// Zero means the gateway's default.
 	WriteLimit int
+	// Metrics is the address at which Prometheus may ask for what the gateway
+	// counts, at /metrics. Empty means nowhere, and that handlers are not timed.
+	Metrics string
 }
 
 // Addrs are the addresses at which a gateway is served.
 type Addrs struct {
 	Clients, Task, Worker string
+	// Metrics is empty if Config.Metrics is.
+	Metrics string
 }
 
 // plenty is a limit that no run reaches: limits are kept, as they cost something,
@@ -85,11 +91,21 @@ func Run(ctx context.Context, cfg Config, ready func(Addrs)) error {
 	if cfg.Handler != "remote" {
 		router = &Handler{Topics: TopicNames(cfg.Topics)}
 	}
+	all, scrapedAt := []any{rt}, ""
+	if cfg.Metrics != "" {
+		m := metrics.New(metrics.Config{Remote: rt, Limiter: limiter})
+		scraped, err := serveMetrics(cfg.Metrics, m)
+		if err != nil {
+			return errors.Join(err, rt.Discard())
+		}
+		defer scraped.stop()
+		all, scrapedAt = append(all, m), scraped.addr
+	}
 	gw, err := gateway.New(gateway.Config{
 		Transports: door.transports,
 		Router:     router,
 		Inline:     cfg.Handler == "" || cfg.Handler == "inline",
-		Hooks:      []any{rt},
+		Hooks:      all,
 		Limiter:    limiter,
 		WriteLimit: cfg.WriteLimit,
 		// Clients of a run are idle on purpose, and all gone before it ends.
@@ -101,7 +117,7 @@ func Run(ctx context.Context, cfg Config, ready func(Addrs)) error {
 		return errors.Join(fmt.Errorf("server: %w", err), rt.Discard())
 	}
 	return tell(ctx, gw.Run, gw.Ready(), func() {
-		ready(Addrs{Clients: door.addr(gw), Task: rt.TaskAddr().String(), Worker: rt.WorkerAddr().String()})
+		ready(Addrs{Clients: door.addr(gw), Task: rt.TaskAddr().String(), Worker: rt.WorkerAddr().String(), Metrics: scrapedAt})
 	})
 }
 

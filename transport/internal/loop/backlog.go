@@ -190,6 +190,7 @@ func (c *Conn) relieve() {
 		if len(l.scratch) == 0 {
 			continue // a gap of which nobody is told
 		}
+		l.meter.flush(len(l.scratch))
 		if _, err := c.sock.Write(l.scratch); err != nil || c.state == stateGone {
 			c.cutOff() // discard counts what was handed over
 			return
