@@ -21,6 +21,7 @@ type addresses struct {
 	exempt   []netip.Prefix
 
 	crowded, hurried error
+	refused          *refused
 
 	seed   maphash.Seed
 	start  time.Time
@@ -46,7 +47,7 @@ type addressShard struct {
 // turn, in which handshakes gather in one map to be forgotten together.
 const filled = time.Second
 
-func (a *addresses) init(cfg Config) {
+func (a *addresses) init(cfg Config, refused *refused) {
 	a.clients, a.bits, a.exempt = cfg.IPClients, cfg.IPv6Prefix, cfg.Exempt
 	if cfg.IPOpens > 0 {
 		perSecond := min(time.Duration(cfg.IPOpens), filled)
@@ -55,6 +56,7 @@ func (a *addresses) init(cfg Config) {
 	}
 	a.crowded = refusal(http.StatusTooManyRequests, cfg, "too many clients from this address")
 	a.hurried = refusal(http.StatusTooManyRequests, cfg, "too many clients at once from this address")
+	a.refused = refused
 	a.seed, a.start = maphash.MakeSeed(), cfg.Now()
 	for i := range a.shards {
 		a.shards[i].clients = make(map[address]int)
@@ -98,6 +100,7 @@ func (a *addresses) open(ip netip.Addr, now time.Time, others func(time.Time) er
 	defer s.mu.Unlock()
 	n := s.clients[k]
 	if a.clients > 0 && n >= a.clients {
+		a.refused.ipClients.Add(1)
 		return a.crowded
 	}
 	var full time.Duration
@@ -105,6 +108,7 @@ func (a *addresses) open(ip netip.Addr, now time.Time, others func(time.Time) er
 		s.turn(at)
 		full = max(at, s.fresh[k], s.aged[k]) + a.interval
 		if full-at > a.capacity {
+			a.refused.ipOpens.Add(1)
 			return a.hurried
 		}
 	}

@@ -36,6 +36,7 @@ type Limiter struct {
 	clients   atomic.Int64
 	windows   windows
 	addresses addresses
+	refused   refused
 
 	// What is answered, by MaxClients, OnOpen, ClientMessages and OnMessage.
 	full, hurried, noisy, loud error
@@ -60,7 +61,7 @@ func New(cfg Config) (*Limiter, error) {
 	l.opens.set(cfg.OnOpen)
 	l.messages.set(cfg.OnMessage)
 	l.windows.init()
-	l.addresses.init(cfg)
+	l.addresses.init(cfg, &l.refused)
 	return l, nil
 }
 
@@ -93,10 +94,12 @@ func (l *Limiter) Open(ip netip.Addr) error {
 func (l *Limiter) open(now time.Time) error {
 	if n := l.clients.Add(1); l.cfg.MaxClients > 0 && n > int64(l.cfg.MaxClients) {
 		l.clients.Add(-1)
+		l.refused.maxClients.Add(1)
 		return l.full
 	}
 	if !l.opens.allow(now) {
 		l.clients.Add(-1)
+		l.refused.onOpen.Add(1)
 		return l.hurried
 	}
 	return nil
@@ -114,8 +117,10 @@ func (l *Limiter) Message(uniqID string, _ int) error {
 	now := l.cfg.Now()
 	switch {
 	case byClient && !l.windows.allow(uniqID, &l.cfg, now):
+		l.refused.clientMessages.Add(1)
 		return l.noisy
 	case byAll && !l.messages.allow(now):
+		l.refused.onMessage.Add(1)
 		return l.loud
 	}
 	return nil
@@ -155,15 +160,20 @@ func (b *bucket) set(perSecond int) {
 	}
 }
 
+// limit returns the limit in force, 0 for none.
+func (b *bucket) limit() int {
+	if l := b.now.Load(); l != nil {
+		return l.Burst()
+	}
+	return 0
+}
+
 // change puts a limit above 0 in force and returns the one that is. The same
 // one again changes nothing: it does not fill the bucket.
 func (b *bucket) change(perSecond int) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	was := 0
-	if l := b.now.Load(); l != nil {
-		was = l.Burst()
-	}
+	was := b.limit()
 	if perSecond <= 0 || perSecond == was {
 		return was
 	}
