@@ -29,8 +29,9 @@ type Config struct {
 	// Origins are the web origins whose pages may connect, written as
 	// browsers send them: "https://example.com". They are compared whole,
 	// without regard to case. Empty means the gateway's own origin only, by
-	// the request's Host; "*" means any. Others are answered with 403. Clients that are not browsers send no origin and
-	// are not held up (RFC 6455 section 10.2).
+	// the request's Host; "*" means any. Others are answered with 403. Clients
+	// that are not browsers send no origin and are not held up (RFC 6455 section
+	// 10.2). [Gateway.SetOrigins] changes them.
 	Origins []string
 	// Subprotocols are those that the gateway speaks, the preferred first:
 	// a client gets the first that it offers too (RFC 6455 section 1.9).
@@ -214,6 +215,9 @@ func (c Config) withDefaults() (Config, error) {
 			return c, fmt.Errorf("gateway: Config.%s is %d; use 0 for the default or a positive number", name, *v)
 		}
 	}
+	if err := checkOrigins("Config.Origins", c.Origins); err != nil {
+		return c, err
+	}
 	if c.RetryAfter < 0 {
 		return c, fmt.Errorf("gateway: Config.RetryAfter is %v; use 0 for the default or a positive time", c.RetryAfter)
 	}
@@ -286,7 +290,7 @@ func or[T comparable](v *T, def T) {
 
 func (c *Config) transportOptions() transport.Options {
 	return transport.Options{
-		Path: c.Path, Subprotocols: c.Subprotocols, Origins: c.Origins, Compression: c.Compression != 0,
+		Path: c.Path, Subprotocols: c.Subprotocols, Compression: c.Compression != 0,
 		ProxyProtocol: c.ProxyProtocol,
 		MaxHeader:     c.MaxHeader, MaxMessage: c.MaxMessage, WriteLimit: c.WriteLimit, MailboxLimit: c.MailboxLimit,
 		Slow: c.Slow, StallTimeout: max(0, c.StallTimeout),

@@ -56,6 +56,7 @@ type Gateway struct {
 	guests  guestTimers
 	budget  *transport.Budget
 	watch   watch
+	origins atomic.Pointer[[]string]
 	asking  chan struct{} // one token for each Authenticate or Admit that runs
 
 	// deflating counts the clients that negotiated compression: without one,
@@ -104,6 +105,7 @@ func New(cfg Config) (*Gateway, error) {
 		ready:  make(chan struct{}), stopped: make(chan struct{}),
 		drainAsked: make(chan struct{}), drainHurry: make(chan struct{}),
 	}
+	g.origins.Store(&cfg.Origins)
 	g.askDrain = sync.OnceFunc(func() { close(g.drainAsked) })
 	g.hurryDrain = sync.OnceFunc(func() { close(g.drainHurry) })
 	if g.hooks, err = sortHooks(cfg.Router, cfg.Hooks); err != nil {
@@ -179,7 +181,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer g.watchHandlers()()
 	defer g.watchLag()()
 	opts := g.cfg.transportOptions()
-	opts.Budget = g.budget
+	opts.Budget, opts.Origins = g.budget, g.allowedOrigins
 	if len(g.hooks.gaps) > 0 {
 		opts.Gap = g.gap
 	}

@@ -38,7 +38,8 @@ type Transport interface {
 }
 
 // Options is what a gateway tells its transports. The gateway fills in every
-// field; a transport needs to apply no defaults. It must not change the slices.
+// field; a transport needs to apply no defaults. It must not change the slices, nor
+// those that Origins returns.
 type Options struct {
 	// Path is the only request path that is upgraded; others get a 404.
 	// Empty means any path, as suits transports mounted in a host's own mux.
@@ -46,9 +47,12 @@ type Options struct {
 	// Subprotocols are those that the server speaks, the preferred first
 	// (RFC 6455 section 1.9). Empty means none.
 	Subprotocols []string
-	// Origins are the allowed origins, in any case; empty means same origin
-	// only, "*" allows all. Requests without one are allowed (RFC 6455 section 10.2).
-	Origins []string
+	// Origins returns the allowed origins, in any case; none means same origin
+	// only, "*" allows all. Requests without one are allowed (RFC 6455 section
+	// 10.2). It is called for each handshake, on any goroutine, as what it
+	// returns may be another slice each time; it does not block. Nil means same
+	// origin only.
+	Origins func() []string
 	// Compression accepts permessage-deflate (RFC 7692) when offered.
 	Compression bool
 	// ProxyProtocol are the networks of peers that begin each connection with a

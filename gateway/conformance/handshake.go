@@ -24,6 +24,7 @@ func testHandshakes(t *testing.T, mk maker) {
 		for _, g := range slices.Concat(acceptedHeads(), originHeads(), refusedHeads()) {
 			t.Run(g.name, func(t *testing.T) { g.run(t, mk) })
 		}
+		t.Run("origins that change", func(t *testing.T) { changedOrigins(t, mk) })
 		t.Run("accept values", func(t *testing.T) { acceptValues(t, mk) })
 		t.Run("long heads", func(t *testing.T) { longHeads(t, mk) })
 		t.Run("data behind the head", func(t *testing.T) { dataBehindHead(t, mk) })

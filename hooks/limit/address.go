@@ -3,7 +3,6 @@ package limit
 import (
 	"hash/maphash"
 	"maps"
-	"net/http"
 	"net/netip"
 	"sync"
 	"time"
@@ -14,14 +13,9 @@ import (
 // there are, a shard keeps those of clients that are there and of the handshakes
 // of two seconds, the latest in which it was asked.
 type addresses struct {
-	clients  int // that one may have, or 0
-	interval time.Duration
-	capacity time.Duration // of a bucket: how many intervals may be owed
+	counting bool // clients; for good, so that whoever is counted is counted off
 	bits     int
 	exempt   []netip.Prefix
-
-	crowded, hurried error
-	refused          *refused
 
 	seed   maphash.Seed
 	start  time.Time
@@ -47,17 +41,9 @@ type addressShard struct {
 // turn, in which handshakes gather in one map to be forgotten together.
 const filled = time.Second
 
-func (a *addresses) init(cfg Config, refused *refused) {
-	a.clients, a.bits, a.exempt = cfg.IPClients, cfg.IPv6Prefix, cfg.Exempt
-	if cfg.IPOpens > 0 {
-		perSecond := min(time.Duration(cfg.IPOpens), filled)
-		a.interval = filled / perSecond
-		a.capacity = a.interval * perSecond
-	}
-	a.crowded = refusal(http.StatusTooManyRequests, cfg, "too many clients from this address")
-	a.hurried = refusal(http.StatusTooManyRequests, cfg, "too many clients at once from this address")
-	a.refused = refused
-	a.seed, a.start = maphash.MakeSeed(), cfg.Now()
+func (a *addresses) init(cfg Config, start time.Time) {
+	a.counting, a.bits, a.exempt = cfg.IPClients > 0 || cfg.Adjustable, cfg.IPv6Prefix, cfg.Exempt
+	a.seed, a.start = maphash.MakeSeed(), start
 	for i := range a.shards {
 		a.shards[i].clients = make(map[address]int)
 	}
@@ -65,7 +51,7 @@ func (a *addresses) init(cfg Config, refused *refused) {
 
 // of returns what ip counts as, or false if nothing limits it.
 func (a *addresses) of(ip netip.Addr) (k address, ok bool) {
-	if a.clients == 0 && a.interval == 0 || !ip.IsValid() {
+	if !ip.IsValid() {
 		return k, false
 	}
 	ip = ip.Unmap().WithZone("")
@@ -88,46 +74,6 @@ func (a *addresses) shard(k address) *addressShard {
 	return &a.shards[maphash.Bytes(a.seed, k[:])%uint64(len(a.shards))]
 }
 
-// open counts a handshake, unless it is too much or others refuse it: what is
-// refused is not counted.
-func (a *addresses) open(ip netip.Addr, now time.Time, others func(time.Time) error) error {
-	k, ok := a.of(ip)
-	if !ok {
-		return others(now)
-	}
-	s, at := a.shard(k), now.Sub(a.start)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := s.clients[k]
-	if a.clients > 0 && n >= a.clients {
-		a.refused.ipClients.Add(1)
-		return a.crowded
-	}
-	var full time.Duration
-	if a.interval > 0 {
-		s.turn(at)
-		full = max(at, s.fresh[k], s.aged[k]) + a.interval
-		if full-at > a.capacity {
-			a.refused.ipOpens.Add(1)
-			return a.hurried
-		}
-	}
-	if err := others(now); err != nil {
-		return err
-	}
-	if a.clients > 0 {
-		s.clients[k] = n + 1
-		s.most = max(s.most, len(s.clients))
-	}
-	if a.interval > 0 {
-		if s.fresh == nil {
-			s.fresh = make(map[address]time.Duration)
-		}
-		s.fresh[k] = full
-	}
-	return nil
-}
-
 // turn forgets addresses without a handshake in the last turn.
 func (s *addressShard) turn(at time.Duration) {
 	passed := at - s.turned
@@ -141,9 +87,23 @@ func (s *addressShard) turn(at time.Duration) {
 	s.fresh, s.turned = nil, at
 }
 
+// forgetOpens is for when they have no limit any more. Whoever takes a shard's lock
+// after it knows that and adds nothing.
+func (a *addresses) forgetOpens() {
+	for i := range a.shards {
+		s := &a.shards[i]
+		s.mu.Lock()
+		s.fresh, s.aged = nil, nil
+		s.mu.Unlock()
+	}
+}
+
 func (a *addresses) close(ip netip.Addr) {
+	if !a.counting {
+		return
+	}
 	k, ok := a.of(ip)
-	if !ok || a.clients == 0 {
+	if !ok {
 		return
 	}
 	s := a.shard(k)

@@ -59,6 +59,12 @@ type Config struct {
 	// those of a load balancer's health checks. It is copied. Nil means none.
 	Exempt []netip.Prefix
 
+	// Adjustable has clients counted by address even while IPClients is zero, so
+	// that [Limiter.Adjust] can set it. That takes some 50 bytes for each
+	// address that has clients. False means that only a Limiter made with
+	// IPClients counts them.
+	Adjustable bool
+
 	// RetryAfter is when a client whose handshake is refused is told to come
 	// back, rounded up to whole seconds (RFC 9110 section 10.2.3). A bucket
 	// has room for another one after a second at the latest; where many wait,

@@ -10,3 +10,14 @@ func Kept(l *Limiter) (n int) {
 	}
 	return n
 }
+
+// Windows returns how many clients l keeps a window for.
+func Windows(l *Limiter) (n int) {
+	for i := range l.windows.shards {
+		s := &l.windows.shards[i]
+		s.mu.Lock()
+		n += len(s.clients)
+		s.mu.Unlock()
+	}
+	return n
+}

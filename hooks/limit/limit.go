@@ -8,7 +8,8 @@
 //	gw, err := gateway.New(gateway.Config{Limiter: limiter, …})
 //
 // Its limits are of numbers, not of bytes: those are bounded by MaxMessage and
-// InboxLimit of gateway.Config.
+// InboxLimit of gateway.Config. [Limiter.Adjust] changes them while clients are
+// there, [Limiter.Stats] says what they have refused.
 package limit
 
 import (
@@ -21,25 +22,20 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/sluicegate/sluice/hooks"
 )
 
 // A Limiter implements [hooks.Limiter] and [hooks.LimitSetter]. It is made by
 // [New]. All its methods may be called on any goroutine, and none of them waits.
-// The gateway calls them.
+// The gateway calls them, but for Adjust and Stats.
 type Limiter struct {
-	cfg       Config
-	opens     bucket
-	messages  bucket
-	clients   atomic.Int64
+	now       func() time.Time
+	inForce   atomic.Pointer[settings] // read once by each call, which goes by it throughout
+	adjusting sync.Mutex               // of whoever puts others in force
 	windows   windows
 	addresses addresses
+	clients   atomic.Int64 // far from what each message reads
 	refused   refused
-
-	// What is answered, by MaxClients, OnOpen, ClientMessages and OnMessage.
-	full, hurried, noisy, loud error
 }
 
 var (
@@ -53,15 +49,13 @@ func New(cfg Config) (*Limiter, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	l := &Limiter{
-		cfg: cfg, full: refusal(http.StatusServiceUnavailable, cfg, "too many clients"),
-		hurried: refusal(http.StatusTooManyRequests, cfg, "too many clients at once"),
-		noisy:   exceeded(hooks.ErrClientLimited, cfg.ClientExceeded), loud: exceeded(hooks.ErrLimited, cfg.MessageExceeded),
-	}
-	l.opens.set(cfg.OnOpen)
-	l.messages.set(cfg.OnMessage)
-	l.windows.init()
-	l.addresses.init(cfg, &l.refused)
+	l := &Limiter{now: cfg.Now}
+	start := cfg.Now()
+	l.windows.init(start)
+	l.addresses.init(cfg, start)
+	s := newSettings(cfg)
+	s.opens, s.messages = newBucket(cfg.OnOpen), newBucket(cfg.OnMessage)
+	l.inForce.Store(s)
 	return l, nil
 }
 
@@ -86,21 +80,66 @@ func exceeded(err error, d *hooks.Disconnect) error {
 // MaxClients, and a Retry-After of [Config.RetryAfter]. A handshake that one limit
 // refuses is not counted by any other.
 func (l *Limiter) Open(ip netip.Addr) error {
-	return l.addresses.open(ip, l.cfg.Now(), l.open)
+	now, set := l.now(), l.inForce.Load()
+	if set.interval == 0 && !l.addresses.counting {
+		return l.openAny(set, now)
+	}
+	k, ok := l.addresses.of(ip)
+	if !ok {
+		return l.openAny(set, now)
+	}
+	return l.openOf(k, now)
 }
 
-// open asks the limits that hold for all addresses together. They come after
+// openAny asks the limits that hold for all addresses together. They come after
 // those of each, so that one address cannot use up what is there for all.
-func (l *Limiter) open(now time.Time) error {
-	if n := l.clients.Add(1); l.cfg.MaxClients > 0 && n > int64(l.cfg.MaxClients) {
+func (l *Limiter) openAny(set *settings, now time.Time) error {
+	if n := l.clients.Add(1); set.MaxClients > 0 && n > int64(set.MaxClients) {
 		l.clients.Add(-1)
 		l.refused.maxClients.Add(1)
-		return l.full
+		return set.full
 	}
-	if !l.opens.allow(now) {
+	if set.opens != nil && !set.opens.AllowN(now, 1) {
 		l.clients.Add(-1)
 		l.refused.onOpen.Add(1)
-		return l.hurried
+		return set.hurried
+	}
+	return nil
+}
+
+// openOf asks all limits for a handshake of k, and counts it if none refuses it.
+func (l *Limiter) openOf(k address, now time.Time) error {
+	a := &l.addresses
+	s, at := a.shard(k), now.Sub(a.start)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	set := l.inForce.Load() // under the lock, for Adjust
+	n := s.clients[k]
+	if set.IPClients > 0 && n >= set.IPClients {
+		l.refused.ipClients.Add(1)
+		return set.crowded
+	}
+	var full time.Duration
+	if set.interval > 0 {
+		s.turn(at)
+		full = max(at, s.fresh[k], s.aged[k]) + set.interval
+		if full-at > set.capacity {
+			l.refused.ipOpens.Add(1)
+			return set.rushed
+		}
+	}
+	if err := l.openAny(set, now); err != nil {
+		return err
+	}
+	if a.counting {
+		s.clients[k] = n + 1
+		s.most = max(s.most, len(s.clients))
+	}
+	if set.interval > 0 {
+		if s.fresh == nil {
+			s.fresh = make(map[address]time.Duration)
+		}
+		s.fresh[k] = full
 	}
 	return nil
 }
@@ -110,18 +149,19 @@ func (l *Limiter) open(now time.Time) error {
 // [Config.MessageExceeded]. The client's own limit comes first, so that what it
 // sends too much of does not use up what all may send.
 func (l *Limiter) Message(uniqID string, _ int) error {
-	byClient, byAll := l.cfg.ClientMessages > 0, !l.messages.off()
+	set := l.inForce.Load()
+	byClient, byAll := set.ClientMessages > 0, set.messages != nil
 	if !byClient && !byAll {
 		return nil
 	}
-	now := l.cfg.Now()
+	now := l.now()
 	switch {
-	case byClient && !l.windows.allow(uniqID, &l.cfg, now):
+	case byClient && !l.windows.allow(uniqID, &set.Config, now):
 		l.refused.clientMessages.Add(1)
-		return l.noisy
-	case byAll && !l.messages.allow(now):
+		return set.noisy
+	case byAll && !set.messages.AllowN(now, 1):
 		l.refused.onMessage.Add(1)
-		return l.loud
+		return set.loud
 	}
 	return nil
 }
@@ -130,53 +170,7 @@ func (l *Limiter) Message(uniqID string, _ int) error {
 func (l *Limiter) Close(uniqID string, ip netip.Addr) {
 	l.clients.Add(-1)
 	l.addresses.close(ip)
-	if l.cfg.ClientMessages > 0 && uniqID != "" {
+	if l.inForce.Load().windowed && uniqID != "" {
 		l.windows.forget(uniqID)
 	}
-}
-
-// SetLimits implements [hooks.LimitSetter]. Other limits than these two cannot be
-// changed, and none can be lifted.
-func (l *Limiter) SetLimits(n hooks.Limits) hooks.Limits {
-	return hooks.Limits{OnOpen: l.opens.change(n.OnOpen), OnMessage: l.messages.change(n.OnMessage)}
-}
-
-// A bucket allows so many things per second. The zero value allows everything.
-type bucket struct {
-	mu  sync.Mutex
-	now atomic.Pointer[rate.Limiter]
-}
-
-func (b *bucket) off() bool { return b.now.Load() == nil }
-
-func (b *bucket) allow(at time.Time) bool {
-	l := b.now.Load()
-	return l == nil || l.AllowN(at, 1)
-}
-
-func (b *bucket) set(perSecond int) {
-	if perSecond > 0 {
-		b.now.Store(rate.NewLimiter(rate.Limit(perSecond), perSecond))
-	}
-}
-
-// limit returns the limit in force, 0 for none.
-func (b *bucket) limit() int {
-	if l := b.now.Load(); l != nil {
-		return l.Burst()
-	}
-	return 0
-}
-
-// change puts a limit above 0 in force and returns the one that is. The same
-// one again changes nothing: it does not fill the bucket.
-func (b *bucket) change(perSecond int) int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	was := b.limit()
-	if perSecond <= 0 || perSecond == was {
-		return was
-	}
-	b.set(perSecond)
-	return perSecond
 }

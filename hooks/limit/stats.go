@@ -29,10 +29,10 @@ type Refused struct {
 // Stats returns what l has counted. Each number is exact, and read for itself:
 // between two of them others may have changed. It may be called on any goroutine.
 func (l *Limiter) Stats() Stats {
-	r := &l.refused
+	r, set := &l.refused, l.inForce.Load()
 	return Stats{
 		Clients: int(l.clients.Load()),
-		Limits:  hooks.Limits{OnOpen: l.opens.limit(), OnMessage: l.messages.limit()},
+		Limits:  hooks.Limits{OnOpen: set.OnOpen, OnMessage: set.OnMessage},
 		Refused: Refused{
 			MaxClients: r.maxClients.Load(), OnOpen: r.onOpen.Load(), IPClients: r.ipClients.Load(), IPOpens: r.ipOpens.Load(),
 			ClientMessages: r.clientMessages.Load(), OnMessage: r.onMessage.Load(),

@@ -10,6 +10,7 @@ import (
 // spread over shards, so that event loops seldom meet.
 type windows struct {
 	seed   maphash.Seed
+	start  time.Time
 	shards [64]shard
 }
 
@@ -18,14 +19,16 @@ type shard struct {
 	clients map[string]*window
 }
 
-// window is one client's.
+// window is one client's. It has what was sent, not what is left, so that it goes
+// on when the limits change.
 type window struct {
-	start time.Time
-	left  int
+	began time.Duration // since the start of all windows
+	sent  int
+	first bool
 }
 
-func (w *windows) init() {
-	w.seed = maphash.MakeSeed()
+func (w *windows) init(start time.Time) {
+	w.seed, w.start = maphash.MakeSeed(), start
 	for i := range w.shards {
 		w.shards[i].clients = make(map[string]*window)
 	}
@@ -38,21 +41,25 @@ func (w *windows) of(uniqID string) *shard {
 // allow counts one message. A window begins with the first message after the
 // one before has ended.
 func (w *windows) allow(uniqID string, cfg *Config, now time.Time) bool {
-	s := w.of(uniqID)
+	s, at := w.of(uniqID), now.Sub(w.start)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.clients[uniqID]
 	switch {
 	case c == nil:
-		c = &window{start: now, left: cfg.ClientFirst}
+		c = &window{began: at, first: true}
 		s.clients[uniqID] = c
-	case now.Sub(c.start) >= cfg.ClientWindow:
-		c.start, c.left = now, cfg.ClientMessages
+	case at-c.began >= cfg.ClientWindow:
+		*c = window{began: at}
 	}
-	if c.left == 0 {
+	most := cfg.ClientMessages
+	if c.first {
+		most = cfg.ClientFirst
+	}
+	if c.sent >= most {
 		return false
 	}
-	c.left--
+	c.sent++
 	return true
 }
 

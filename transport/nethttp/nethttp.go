@@ -50,9 +50,8 @@ type Transport struct {
 	loopCount int
 	adopter   transport.Adopter // nil if connections stay here
 
-	opts        transport.Options
-	handler     transport.Handler
-	negotiation websocket.HandshakeOptions
+	opts    transport.Options
+	handler transport.Handler
 
 	mu      sync.Mutex
 	state   state
@@ -138,7 +137,6 @@ func (t *Transport) start(o transport.Options, h transport.Handler) error {
 			"wrap its listener in one that reads PROXY headers, and leave ProxyProtocol empty")
 	}
 	t.opts, t.handler = o, h
-	t.negotiation = websocket.HandshakeOptions{Subprotocols: o.Subprotocols, Origins: o.Origins, Compression: o.Compression}
 	t.loops = make([]*eventLoop, t.loopCount)
 	for i := range t.loops {
 		t.loops[i] = newEventLoop(t, i)

@@ -48,7 +48,11 @@ func (t *Transport) negotiate(r *http.Request) (*websocket.Handshake, error) {
 	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 {
 		return nil, &websocket.HandshakeError{Reason: "request with a body"}
 	}
-	return websocket.Negotiate(r, &t.negotiation)
+	o := websocket.HandshakeOptions{Subprotocols: t.opts.Subprotocols, Compression: t.opts.Compression}
+	if t.opts.Origins != nil {
+		o.Origins = t.opts.Origins()
+	}
+	return websocket.Negotiate(r, &o)
 }
 
 // ask reports the handshake. A handler that panics refuses it.

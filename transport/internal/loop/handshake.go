@@ -49,6 +49,9 @@ func (c *Conn) readHead(b []byte) []byte {
 // parse judges a request head, which is not kept.
 func (c *Conn) parse(head []byte) {
 	l, hs := c.loop, c.handshake()
+	if l.opts.Origins != nil {
+		l.negotiation.Origins = l.opts.Origins()
+	}
 	text := string(head)
 	h, agreed, ok := websocket.ReadHead(text, &l.negotiation)
 	if ok && (l.opts.Path == "" || l.opts.Path == h.Path) {

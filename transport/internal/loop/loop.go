@@ -104,8 +104,8 @@ type Loop struct {
 
 	requests    websocket.RequestParser
 	decoder     websocket.DecoderConfig
-	closing     websocket.DecoderConfig // for connections that are
-	negotiation websocket.HandshakeOptions
+	closing     websocket.DecoderConfig    // for connections that are
+	negotiation websocket.HandshakeOptions // but for Origins, which are asked for each time
 
 	outMessages, outBytes int64
 	meter                 meter
@@ -127,7 +127,7 @@ func New(index int, o *transport.Options, h transport.Handler, e Engine, now tim
 		decoder: websocket.DecoderConfig{MaxMessage: o.MaxMessage, Inflater: new(websocket.Inflater)},
 		closing: websocket.DecoderConfig{MaxMessage: o.MaxMessage, NoInflate: true},
 		negotiation: websocket.HandshakeOptions{
-			Subprotocols: o.Subprotocols, Origins: o.Origins, Compression: o.Compression,
+			Subprotocols: o.Subprotocols, Compression: o.Compression,
 		},
 		meter: newMeter(),
 	}
