@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluicegate/sluice/internal/sampled"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/websocket"
 )
@@ -109,7 +110,8 @@ type Loop struct {
 
 	outMessages, outBytes int64
 
-	complaint uint32 // tick before which nothing more is logged about proxies
+	// What peers can have logged, and how often.
+	panics, overBudget, complaints sampled.Event
 }
 
 // New returns a loop that reports to h. now is the start of its clock, which
@@ -128,6 +130,7 @@ func New(index int, o *transport.Options, h transport.Handler, e Engine, now tim
 		negotiation: websocket.HandshakeOptions{
 			Subprotocols: o.Subprotocols, Origins: o.Origins, Compression: o.Compression,
 		},
+		complaints: sampled.Event{Burst: 1, Every: complainEvery},
 	}
 }
 
