@@ -1,7 +1,5 @@
 package remote
 
-import ()
-
 // Stats is what a Router has counted since it was made, and what is now. Every
 // event that it was given, and does not wait for room with, is in Sent, Queued,
 // Waiting or one of the drops.

@@ -1,7 +1,11 @@
 package sampled
 
 import (
+	"bytes"
+	"log/slog"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,21 +26,21 @@ func TestSample(t *testing.T) {
 	}
 	const ms = time.Millisecond
 	for name, tt := range map[string]struct {
-		event Event
+		event *Event
 		steps []step
 	}{
-		"a flood": {Event{}, []step{
+		"a flood": {&Event{}, []step{
 			{0, 1000, 5, 0}, {999 * ms, 10, 0, 0}, {1000 * ms, 10, 1, 1005}, {1999 * ms, 1, 0, 0}, {2000 * ms, 1, 1, 10}, {3000 * ms, 1, 1, 0},
 		}},
-		"a trickle": {Event{}, []step{{0, 1, 1, 0}, {1000 * ms, 1, 1, 0}, {2000 * ms, 1, 1, 0}}},
-		"a little too many": {Event{}, []step{
+		"a trickle": {&Event{}, []step{{0, 1, 1, 0}, {1000 * ms, 1, 1, 0}, {2000 * ms, 1, 1, 0}}},
+		"a little too many": {&Event{}, []step{
 			{0, 5, 5, 0}, {500 * ms, 1, 0, 0}, {1500 * ms, 1, 1, 1}, {1600 * ms, 1, 0, 0}, {2000 * ms, 1, 1, 1},
 		}},
-		"a quiet time":  {Event{}, []step{{0, 7, 5, 0}, {time.Hour, 7, 5, 2}, {2 * time.Hour, 1, 1, 2}}},
-		"a short quiet": {Event{}, []step{{0, 7, 5, 0}, {3 * time.Second, 7, 3, 2}}},
-		"one a minute":  {Event{Burst: 1, Every: time.Minute}, []step{{0, 100, 1, 0}, {59 * time.Second, 1, 0, 0}, {time.Minute, 100, 1, 100}}},
-		"a large burst": {Event{Burst: 100}, []step{{0, 200, 100, 0}, {time.Second, 200, 1, 100}}},
-		"a clock set back": {Event{}, []step{
+		"a quiet time":  {&Event{}, []step{{0, 7, 5, 0}, {time.Hour, 7, 5, 2}, {2 * time.Hour, 1, 1, 2}}},
+		"a short quiet": {&Event{}, []step{{0, 7, 5, 0}, {3 * time.Second, 7, 3, 2}}},
+		"one a minute":  {&Event{Burst: 1, Every: time.Minute}, []step{{0, 100, 1, 0}, {59 * time.Second, 1, 0, 0}, {time.Minute, 100, 1, 100}}},
+		"a large burst": {&Event{Burst: 100}, []step{{0, 200, 100, 0}, {time.Second, 200, 1, 100}}},
+		"a clock set back": {&Event{}, []step{
 			{time.Hour, 4, 4, 0}, {0, 3, 0, 0}, {time.Hour, 3, 1, 3},
 		}},
 	} {
@@ -118,5 +122,23 @@ func TestEventsAreApartAndFew(t *testing.T) {
 	}
 	if len(es.byName) != maxNames || es.Of("one more") != es.Of("and another") {
 		t.Errorf("%d names are kept, want %d", len(es.byName), maxNames)
+	}
+}
+
+// Whatever net/http says is one event, and there is no flood of it.
+func TestErrorLog(t *testing.T) {
+	var got bytes.Buffer
+	l := ErrorLog(slog.New(slog.NewJSONHandler(&got, nil)))
+	for range 100 {
+		l.Printf("http: TLS handshake error from %s: %s", "127.0.0.1:1", "EOF")
+	}
+	records := slices.Collect(strings.Lines(got.String()))
+	if len(records) < 5 || len(records) > 10 {
+		t.Errorf("%d records of 100 lines", len(records))
+	}
+	for _, r := range records {
+		if !strings.Contains(r, `"level":"WARN","msg":"http server error","text":"http: TLS handshake error from 127.0.0.1:1: EOF"`) {
+			t.Error(r)
+		}
 	}
 }
