@@ -108,7 +108,11 @@ func TestLogOfALife(t *testing.T) {
 			"level": "DEBUG", "uniqId": c.id, "code": 4000, "reason": `bye\x1b[31m`, "byClient": true,
 		})
 		other := g.join()
-		must(t, g.stop())
+		_, _, _ = c.ReadMessage() // the answer
+		ended := make(chan error, 1)
+		go func() { ended <- g.stop() }()
+		other.expectClose(1012, "restart")
+		must(t, <-ended)
 		has(t, j.one(t, "gateway draining"), map[string]any{"level": "INFO", "clients": 1})
 		has(t, j.one(t, "gateway drained"), map[string]any{"level": "INFO", "clients": 1, "left": 0})
 		has(t, j.one(t, "gateway stopped"), map[string]any{
@@ -128,9 +132,9 @@ func TestLogHasNoBodies(t *testing.T) {
 	payload := secret + strings.Repeat("x", 64-len(secret)) + secret + "\n"
 	for level, times := range map[slog.Level]int{slog.LevelInfo: 0, slog.LevelDebug: 1} {
 		t.Run(level.String(), func(t *testing.T) {
-			onEach(t, func(t *testing.T, h harness) {
+			for _, name := range []string{"gnet", "pipe"} {
 				var j journal
-				g := h.start(t, gateway.Config{
+				g := on(name).start(t, gateway.Config{
 					Logger: j.at(level), Limiter: picky{}, MaxMessage: 1000, InboxLimit: 500,
 					Hooks: []any{
 						refuser(func(r *http.Request) error {
@@ -139,7 +143,9 @@ func TestLogHasNoBodies(t *testing.T) {
 							}
 							return nil
 						}),
-						admitFunc(func() (hooks.Admission, error) { return hooks.Admission{Identity: hooks.Identity{Session: secret}}, nil }),
+						admitFunc(func() (hooks.Admission, error) {
+							return hooks.Admission{Identity: hooks.Identity{Session: secret}}, nil
+						}),
 					},
 					Router: hooks.RouterFuncs{
 						OnOpen: greeter().OnOpen,
@@ -166,6 +172,7 @@ func TestLogHasNoBodies(t *testing.T) {
 				c.expectClose(1009, "message too big")
 				c = g.join()
 				must(t, c.WriteControl(ws.CloseMessage, ws.FormatCloseMessage(4000, payload), time.Now().Add(wait)))
+				_, _, _ = c.ReadMessage() // the answer
 				g.awaitClients(0)
 				must(t, g.stop())
 
@@ -188,7 +195,7 @@ func TestLogHasNoBodies(t *testing.T) {
 				if want := 4 * times; messages != want {
 					t.Errorf("%d messages and closes with a reason logged, want %d:\n%s", messages, want, &j)
 				}
-			})
+			}
 		})
 	}
 }
@@ -234,7 +241,7 @@ func TestLogIsSampled(t *testing.T) {
 		Router: hooks.RouterFuncs{OnMessage: func(context.Context, hooks.Bus, hooks.MessageEvent) { panic("handler") }},
 	})
 	turned := func(code int) func() { return func() { gw.Connect("/").ExpectClose(code, "internal error") } }
-	for event, do := range map[string]func(){
+	causes := map[string]func(){
 		"handshake refused": func() {
 			if _, err := gw.TryConnect("/"); err == nil {
 				t.Error("a client was let in")
@@ -249,17 +256,21 @@ func TestLogIsSampled(t *testing.T) {
 		},
 		"bulk command dropped": func() { _ = gw.SingleCastBulk(t.Context(), nil, [][]byte{{1}}) },
 		"limits changed":       func() { _, _ = gw.Limit(t.Context(), hooks.Limits{OnMessage: 1000}) },
-	} {
+	}
+	const times = 12
+	for event, do := range causes {
 		how = event
-		n := 0
-		for ; n < 12; n++ {
+		for range times {
 			do()
 		}
 		gw.Settle()
 		if got := len(j.of(t, event)); got < 5 || got > 10 {
-			t.Errorf("%q: %d records of %d", event, got, n)
+			t.Errorf("%q: %d records of %d", event, got, times)
 		}
-		before := len(j.of(t, event))
+	}
+	for event, do := range causes {
+		how = event
+		n, before := times, len(j.of(t, event))
 		eventually(t, func() string {
 			n++
 			do()
