@@ -79,7 +79,9 @@ func (v *verdict) Run(int) (steps int, done bool) {
 		case v.g.Status() >= StatusDraining:
 			why = v.g.restart()
 		default:
-			v.g.log.Warn("client not admitted", "uniqId", v.origin.event.UniqID, "error", v.err)
+			if n, ok := v.g.noise.notAdmitted.Next(); ok {
+				v.g.log.Warn("client not admitted", "uniqId", v.origin.event.UniqID, "error", v.err, "suppressed", n)
+			}
 		}
 		for _, data := range v.data {
 			v.conn.Send(v.g.encode(data))

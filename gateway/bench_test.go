@@ -74,7 +74,7 @@ type bench struct {
 	ids   []string
 }
 
-func newBench(b *testing.B, cfg Config) *bench {
+func newBench(b testing.TB, cfg Config) *bench {
 	cfg.Transports = []transport.Transport{pipe.New()}
 	cfg.Logger = slog.New(slog.DiscardHandler)
 	g, err := New(cfg)
@@ -100,7 +100,7 @@ func (g *bench) connect(l *bareLoop, r *http.Request) *bareConn {
 
 // crowd adds clients, half of them on each of two loops, with a session, a
 // customer and two topics.
-func (g *bench) crowd(b *testing.B, n int) *bench {
+func (g *bench) crowd(b testing.TB, n int) *bench {
 	loops := [2]*bareLoop{{}, {}}
 	for i := range n {
 		c := g.connect(loops[i%len(loops)], upgradeRequest())

@@ -64,7 +64,7 @@ func TestIdentityTooLarge(t *testing.T) {
 		return hooks.Admission{Identity: hooks.Identity{Session: "more than ten"}}, nil
 	})}})
 	gw.Connect("/").ExpectClose(1011, "internal error")
-	l.await(t, "a client cannot be listed", "nothing was changed")
+	l.await(t, "client not listed", "nothing was changed")
 	if s := gw.Stats(); s.Opened != 0 || s.Clients != 0 {
 		t.Errorf("%+v", s)
 	}

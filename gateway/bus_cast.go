@@ -86,7 +86,10 @@ func (g *Gateway) bulk(ctx context.Context, names []string, data [][]byte,
 ) error {
 	one := len(names) == 1
 	if len(names) != len(data) && (!one || len(data) == 0) {
-		g.log.Warn("bulk command dropped: its lists do not pair up", "ids", len(names), "data", len(data))
+		if n, ok := g.noise.bulk.Next(); ok {
+			g.log.Warn("bulk command dropped", "ids", len(names), "messages", len(data), "suppressed", n,
+				"hint", "as many messages as ids, or one id for all of them")
+		}
 		var bytes int
 		for _, d := range data {
 			bytes += websocket.FrameSize(len(d))

@@ -104,8 +104,11 @@ func (g *Gateway) drain(abandon <-chan struct{}) {
 	all := g.everyone()
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	spread := min(over, time.Duration(len(all))*drainPace)
-	g.log.Info("draining", "clients", len(all), "over", spread)
+	g.log.Info("gateway draining", "clients", len(all), "over", spread)
 	begin, asked := time.Now(), make(map[transport.Loop]*kick)
+	defer func() {
+		g.log.Info("gateway drained", "clients", len(all), "left", g.reg.Len(), "took", time.Since(begin).Round(time.Millisecond))
+	}()
 	for next := 0; g.reg.Len() > 0 || g.opening.Load() > 0; {
 		if next < len(all) {
 			due := len(all)

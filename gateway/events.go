@@ -144,7 +144,9 @@ func (g *Gateway) refuse(hs transport.Handshake, addr netip.Addr, err error, sta
 		hs.Refuse(status, r.Header, r.Reason)
 		return
 	}
-	g.log.Info("handshake refused", "remoteAddr", hs.RemoteAddr().String(), "clientAddr", addr.String(), "error", err)
+	if n, ok := g.noise.refused.Next(); ok {
+		g.log.Info("handshake refused", "remoteAddr", hs.RemoteAddr().String(), "clientAddr", addr.String(), "error", err, "suppressed", n)
+	}
 	hs.Refuse(status, nil, http.StatusText(status))
 }
 
@@ -192,6 +194,9 @@ func (g *Gateway) enter(c transport.Conn, p *peer, welcome [][]byte) {
 	}
 	g.stats.opened.Add(1)
 	g.stats.events.Add(1)
+	if g.debugs() {
+		g.logOpened(c, begin)
+	}
 	for _, data := range welcome {
 		c.Send(g.encode(data))
 	}
@@ -222,7 +227,9 @@ func (g *Gateway) list(c transport.Conn, p *peer, o *origin) *hooks.Disconnect {
 	if err == nil {
 		return nil
 	}
-	g.log.Error("a client cannot be listed", "uniqId", o.event.UniqID, "error", err)
+	if n, ok := g.noise.notListed.Next(); ok {
+		g.log.Error("client not listed", "uniqId", o.event.UniqID, "error", err, "suppressed", n)
+	}
 	return internalError()
 }
 
@@ -236,6 +243,9 @@ func (h handler) Message(c transport.Conn, data []byte, binary bool) {
 	g.stats.messagesIn.Add(1)
 	g.stats.bytesIn.Add(int64(len(data)))
 	uniqID := uniqIDOf(p)
+	if g.debugs() {
+		g.logMessage(uniqID, data)
+	}
 	if l := g.cfg.Limiter; l != nil {
 		if err := l.Message(uniqID, len(data)); err != nil {
 			why := hooks.DropLimited
@@ -304,7 +314,9 @@ func (h handler) Close(c transport.Conn, cause transport.CloseCause) {
 	g.stats.events.Add(1)
 	e := closeEvent(p.UniqID(), info, cause)
 	g.observeClose(e, len(g.hooks.admitters))
-	g.log.Debug("client closed", "uniqId", p.UniqID(), "code", cause.Code, "reason", cause.Reason, "remote", cause.Remote)
+	if g.debugs() {
+		g.logClosed(p.UniqID(), cause)
+	}
 	if g.cfg.Inline {
 		g.cfg.Router.Close(g.inline, g, e)
 		return

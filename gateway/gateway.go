@@ -57,6 +57,7 @@ type Gateway struct {
 	budget  *transport.Budget
 	watch   watch
 	origins atomic.Pointer[[]string]
+	noise   noise
 	asking  chan struct{} // one token for each Authenticate or Admit that runs
 
 	// deflating counts the clients that negotiated compression: without one,
@@ -202,6 +203,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	select {
 	case <-g.ready:
+		g.logServing()
 		for _, r := range g.hooks.runners {
 			runners.Go(func() {
 				if err := g.runHook(running, r); err != nil {
@@ -230,7 +232,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	stopRunners()
 	runners.Wait()
 
-	if cause := context.Cause(serving); !errors.Is(cause, errDrained) {
+	cause := context.Cause(serving)
+	g.logStopped(cause)
+	if !errors.Is(cause, errDrained) {
 		return cause
 	}
 	return late
@@ -245,7 +249,7 @@ func (g *Gateway) stopHandlers() error {
 	if g.workers.stop(g.cfg.StopTimeout) {
 		return nil
 	}
-	g.log.Warn("handlers are still running, their contexts are cancelled", "timeout", g.cfg.StopTimeout)
+	g.log.Warn("handlers cancelled", "timeout", g.cfg.StopTimeout)
 	g.cancelHandlers()
 	if g.workers.stop(g.cfg.StopTimeout) {
 		return nil

@@ -91,7 +91,7 @@ func TestStuckHandler(t *testing.T) {
 	g := onGnet().start(t, gateway.Config{StuckAfter: 100 * time.Millisecond, Router: o, Logger: l.logger()})
 	stuck, other := g.join(), g.join()
 	stuck.send("block")
-	l.await(t, "a handler has not returned", "uniqId="+stuck.id, "blockHereForTheTest")
+	l.await(t, "handler late", "uniqId="+stuck.id, "blockHereForTheTest")
 	g.awaitStuck(1)
 	other.send("served")
 	other.expect("served")
@@ -110,7 +110,7 @@ func TestStuckAuthenticator(t *testing.T) {
 	if _, resp, err := g.dialWith("/ws?block", nil); err == nil || resp == nil || resp.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("%v, %v, want 503", resp, err)
 	}
-	l.await(t, "a handler has not returned", "Authenticate", "blockHereForTheTest")
+	l.await(t, "handler late", "Authenticate", "blockHereForTheTest")
 	g.awaitStuck(1)
 	close(o.release)
 	g.awaitStuck(0)
@@ -124,7 +124,7 @@ func TestStuckLoop(t *testing.T) {
 		g := h.start(t, gateway.Config{StuckAfter: 100 * time.Millisecond, Router: o, Inline: true, Logger: l.logger()})
 		c := g.join()
 		c.send("block")
-		l.await(t, "an event loop is held up", "blockHereForTheTest")
+		l.await(t, "loop held up", "blockHereForTheTest")
 		g.awaitStuck(1)
 		close(o.release)
 		c.expect("block")
@@ -167,8 +167,8 @@ func TestPanicsStayWhereTheyAre(t *testing.T) {
 		if _, err := g.Metrics(t.Context()); err != nil {
 			t.Errorf("Metrics: %v", err)
 		}
-		l.await(t, "forwarder panicked", "stack=")
-		l.await(t, "handler observer panicked", "stack=")
+		l.await(t, "handler panicked", "what=forwarder", "stack=")
+		l.await(t, "handler panicked", "what=\"handler observer\"", "stack=")
 		if _, resp, err := g.dialWith("/ws?boom", nil); err == nil || resp != nil && resp.StatusCode != http.StatusInternalServerError {
 			t.Errorf("a panic in WantsGaps: %v, %v", resp, err)
 		}
@@ -198,5 +198,5 @@ func TestRunnerPanics(t *testing.T) {
 	if err := gw.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "runner panicked") || errors.Is(err, context.Canceled) {
 		t.Errorf("Run: %v", err)
 	}
-	l.await(t, "runner panicked", "stack=")
+	l.await(t, "handler panicked", "what=runner", "stack=")
 }

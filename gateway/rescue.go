@@ -9,18 +9,16 @@ import (
 )
 
 // rescue keeps a panic of the host's code to what it was called for: it is logged,
-// and failed, unless it is nil, is told. uniqID is the client that it was about, or
+// now and then if there are many, and failed, unless it is nil, is told. uniqID is the client that it was about, or
 // empty. It must be deferred.
 func (g *Gateway) rescue(what, uniqID string, failed func(error)) {
 	v := recover()
 	if v == nil {
 		return
 	}
-	log := g.log
-	if uniqID != "" {
-		log = log.With("uniqId", uniqID)
+	if n, ok := g.noise.panicked.Of(what).Next(); ok {
+		g.log.Error("handler panicked", "what", what, "uniqId", uniqID, "panic", fmt.Sprint(v), "stack", string(debug.Stack()), "suppressed", n)
 	}
-	log.Error(what+" panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 	if failed != nil {
 		failed(fmt.Errorf("gateway: %s panicked: %v", what, v))
 	}
@@ -35,7 +33,9 @@ func (g *Gateway) runHook(ctx context.Context, r hooks.Runner) (err error) {
 // setLimits has s change its limits.
 func (g *Gateway) setLimits(s hooks.LimitSetter, l hooks.Limits) (now hooks.Limits, err error) {
 	defer g.rescue("limiter", "", func(e error) { err = e })
-	return s.SetLimits(l), nil
+	now = s.SetLimits(l)
+	g.logLimits(l, now)
+	return now, nil
 }
 
 // failedSendsOf asks a Forwarder.

@@ -120,7 +120,7 @@ func (w *watch) look(now time.Time) {
 	stacks = stacks[:runtime.Stack(stacks, true)]
 	for i, report := range late {
 		if i == reportsAtOnce {
-			w.g.log.Error("more handlers have not returned", "handlers", len(late)-i, "after", w.after)
+			w.g.log.Error("more handlers late", "handlers", len(late)-i, "timeout", w.after)
 			break
 		}
 		report(stacks)
@@ -143,11 +143,11 @@ func (w *watch) lateCalls(now time.Time, late *[]func([]byte)) (stuck int) {
 		}
 		s.reported = true
 		*late = append(*late, func(stacks []byte) {
-			about := []any{"for", now.Sub(s.since).Round(time.Millisecond)}
+			uniqID := ""
 			if p := s.client.Load(); p != nil {
-				about = append(about, "uniqId", p.UniqID())
+				uniqID = p.UniqID()
 			}
-			w.g.log.Error("a handler has not returned", append(about, "stack", stackWith(stacks, s.goroutine+" ["))...)
+			w.g.log.Error("handler late", "uniqId", uniqID, "for", now.Sub(s.since).Round(time.Millisecond), "stack", stackWith(stacks, s.goroutine+" ["))
 		})
 	}
 	return stuck
@@ -184,8 +184,8 @@ func (w *watch) lateLoops(now time.Time, late *[]func([]byte)) (stuck int) {
 		}
 		k.reported = true
 		*late = append(*late, func(stacks []byte) {
-			w.g.log.Error("an event loop is held up; a hook, or the Router if it is Inline, blocks on it", "loop", l.Index(),
-				"for", now.Sub(k.since).Round(time.Millisecond), "stack", stackWith(stacks, "sluice/gateway.handler."))
+			w.g.log.Error("loop held up", "loop", l.Index(), "for", now.Sub(k.since).Round(time.Millisecond),
+				"stack", stackWith(stacks, "sluice/gateway.handler."), "hint", "a hook, or the Router if it is Inline, blocks on it")
 		})
 	}
 	return stuck

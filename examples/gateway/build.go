@@ -48,10 +48,10 @@ func build(cfg config.Config, log *slog.Logger) (gw *gateway.Gateway, rt *remote
 		// Its calls do not wait on event loops.
 		gc.Router, gc.Inline = rt, true
 	} else {
-		log.Warn("neither Worker nor Task has a ListenAddress: nobody can reach the clients")
+		log.Warn("no business listener", "hint", "neither Worker nor Task has a ListenAddress: nobody can reach the clients")
 	}
 	if cfg.Worker.ReadBufferSize > 0 || cfg.Task.ReadBufferSize > 0 {
-		log.Debug("ReadBufferSize is not needed: the buffers find their sizes")
+		log.Debug("setting ignored", "hint", "ReadBufferSize is not needed: the buffers find their sizes")
 	}
 	if gw, err = gateway.New(gc); err != nil && rt != nil {
 		err = errors.Join(err, rt.Discard())
@@ -64,7 +64,7 @@ func gatewayConfig(cfg config.Config, log *slog.Logger) gateway.Config {
 	c := cfg.Customer
 	origins, anyOrigin := c.Origins()
 	if anyOrigin {
-		log.Warn("AllowOrigin is an empty list: pages of every site may connect; name their origins, or \"*\" if that is meant")
+		log.Warn("any origin allowed", "hint", "AllowOrigin is an empty list: pages of every site may connect; name their origins, or \"*\" if that is meant")
 	}
 	heartbeat := c.HeartbeatInterval
 	if heartbeat == 0 {

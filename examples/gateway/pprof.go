@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"time"
+
+	"github.com/sluicegate/sluice/internal/sampled"
 )
 
 // profiler serves net/http/pprof.
@@ -31,7 +33,7 @@ func listenProfiler(addr string, log *slog.Logger) (*profiler, error) {
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      2 * time.Minute, // the longest profile
 		IdleTimeout:       time.Minute,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorLog:          sampled.ErrorLog(log),
 	}}, nil
 }
 

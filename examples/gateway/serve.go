@@ -55,13 +55,13 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.W
 	if profiles != nil {
 		background.Go(func() {
 			if err := profiles.serve(); !errors.Is(err, http.ErrServerClosed) {
-				log.Error("pprof has ended, the gateway goes on", "error", err)
+				log.Error("profiler ended", "error", err)
 			}
 		})
 	}
 	warnOfOpenDoors(cfg, log, rt, profiles)
 	if err := announce(stdout, gw.Addrs()[0], cfg.Customer.HandlePattern, rt, profiles); err != nil {
-		log.Warn("the addresses could not be printed", "error", err)
+		log.Warn("addresses not printed", "error", err)
 	}
 
 	select {
@@ -72,7 +72,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.W
 		done <- err
 	case <-ctx.Done():
 	}
-	log.Info("stopping", "within", cfg.ShutdownWaitTime)
+	log.Info("stopping", "timeout", cfg.ShutdownWaitTime)
 	var late <-chan time.Time // never, without a limit
 	if cfg.ShutdownWaitTime > 0 {
 		t := time.NewTimer(cfg.ShutdownWaitTime)
@@ -115,7 +115,7 @@ func announce(w io.Writer, clients net.Addr, path string, rt *remote.Router, pro
 func warnOfOpenDoors(cfg config.Config, log *slog.Logger, rt *remote.Router, profiles *profiler) {
 	warn := func(key string, a net.Addr, what string) {
 		if t, ok := a.(*net.TCPAddr); ok && !t.IP.IsLoopback() {
-			log.Warn("listening beyond this computer: anyone who reaches this address "+what, "key", key, "addr", a.String())
+			log.Warn("listener open to anyone", "risk", "anyone who reaches this address "+what, "key", key, "addr", a.String())
 		}
 	}
 	if rt != nil && cfg.Worker.InsecureAllowAnyone {

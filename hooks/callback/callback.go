@@ -24,9 +24,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/sampled"
 )
 
 // Config says where and how to call. At least one URL must be set; the zero
@@ -68,9 +67,8 @@ type Hook struct {
 	stats  counters
 
 	started               atomic.Bool
-	nagDropped, nagFailed rate.Sometimes
-	dropped               chan string   // a uniqId for the log, sent without blocking
-	failed                chan failure  // another one, likewise
+	sayDropped, sayFailed sampled.Event
+	log                   chan failure  // for the log, sent without blocking
 	wake                  chan struct{} // to the workers, sent without blocking
 
 	mu     sync.Mutex
@@ -111,11 +109,9 @@ func New(cfg Config) (*Hook, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	often := func() rate.Sometimes { return rate.Sometimes{First: 5, Interval: time.Second} }
 	h := &Hook{
 		cfg: cfg, places: make(chan struct{}, cfg.InFlight), wake: make(chan struct{}, 1),
-		dropped: make(chan string, 1), failed: make(chan failure, 1),
-		nagDropped: often(), nagFailed: often(),
+		log: make(chan failure, logWaits),
 	}
 	if cfg.Client != nil {
 		c := *cfg.Client

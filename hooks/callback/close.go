@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/sampled"
 	"github.com/sluicegate/sluice/internal/wire"
 )
 
@@ -28,11 +29,7 @@ func (h *Hook) Closed(e hooks.CloseEvent) {
 		return
 	}
 	h.stats.closesDropped.Add(1)
-	// A log may block: a goroutine of Run's writes it.
-	select {
-	case h.dropped <- e.UniqID:
-	default:
-	}
+	h.report(&h.sayDropped, e.UniqID, nil)
 }
 
 func (h *Hook) signal() {
@@ -59,7 +56,7 @@ func (h *Hook) Run(ctx context.Context, _ hooks.Bus) error {
 	}
 	last, logged := make(chan int, 1), make(chan struct{})
 	go func() {
-		h.log(last)
+		h.writeLog(last)
 		close(logged)
 	}()
 	<-ctx.Done()
@@ -86,21 +83,37 @@ func (h *Hook) Run(ctx context.Context, _ hooks.Bus) error {
 	return nil
 }
 
-// failure is a close that could not be posted.
+// failure is a close that was not posted, on its way to the log.
 type failure struct {
-	uniqID string
-	err    error
+	uniqID     string
+	err        error // nil if it was not tried
+	suppressed int64
 }
 
-// log writes the log until it is told how many closes were left at the end. It
+// logWaits is how many failures may wait to be logged.
+const logWaits = 16
+
+// report has a failure logged, now and then. A log may block: a goroutine of Run's
+// writes it.
+func (h *Hook) report(say *sampled.Event, uniqID string, err error) {
+	n, ok := say.Next()
+	if !ok {
+		return
+	}
+	select {
+	case h.log <- failure{uniqID, err, n}:
+	default:
+		say.Unwritten(n)
+	}
+}
+
+// writeLog writes the log until it is told how many closes were left at the end. It
 // does so alone: if the Logger blocks, nothing else does.
-func (h *Hook) log(last <-chan int) {
+func (h *Hook) writeLog(last <-chan int) {
 	for {
 		select {
-		case id := <-h.dropped:
-			h.logDropped(id)
-		case f := <-h.failed:
-			h.logFailed(f)
+		case f := <-h.log:
+			h.logFailure(f)
 		case left := <-last:
 			h.logLast(left)
 			return
@@ -111,33 +124,24 @@ func (h *Hook) log(last <-chan int) {
 func (h *Hook) logLast(left int) {
 	for {
 		select {
-		case id := <-h.dropped:
-			h.logDropped(id)
-			continue
-		case f := <-h.failed:
-			h.logFailed(f)
+		case f := <-h.log:
+			h.logFailure(f)
 			continue
 		default:
 		}
 		if left > 0 {
-			h.cfg.Logger.Warn("close callbacks dropped: the gateway has ended", "closes", left, "url", redacted(h.cfg.CloseURL))
+			h.cfg.Logger.Warn("close callbacks given up", "closes", left, "url", redacted(h.cfg.CloseURL))
 		}
 		return
 	}
 }
 
-// logDropped and logFailed keep to a rate.
-func (h *Hook) logDropped(uniqID string) {
-	h.nagDropped.Do(func() {
-		h.cfg.Logger.Warn("close callback dropped: too many wait", "uniqId", uniqID, "url", redacted(h.cfg.CloseURL),
-			"droppedSoFar", h.stats.closesDropped.Load())
-	})
-}
-
-func (h *Hook) logFailed(f failure) {
-	h.nagFailed.Do(func() {
-		h.cfg.Logger.Warn("close callback failed", "uniqId", f.uniqID, "error", f.err, "failedSoFar", h.stats.closesFailed.Load())
-	})
+func (h *Hook) logFailure(f failure) {
+	if f.err == nil {
+		h.cfg.Logger.Warn("close callback dropped", "uniqId", f.uniqID, "url", redacted(h.cfg.CloseURL), "suppressed", f.suppressed)
+		return
+	}
+	h.cfg.Logger.Warn("close callback failed", "uniqId", f.uniqID, "error", f.err, "suppressed", f.suppressed)
 }
 
 // work posts closes. When ctx has ended it goes on until none waits.
@@ -192,10 +196,7 @@ func (h *Hook) tell(ctx context.Context, e hooks.CloseEvent) {
 	}
 	if err != nil {
 		h.stats.closesFailed.Add(1)
-		select {
-		case h.failed <- failure{e.UniqID, err}:
-		default:
-		}
+		h.report(&h.sayFailed, e.UniqID, err)
 		return
 	}
 	h.stats.closes.Add(1)

@@ -162,7 +162,7 @@ func BenchmarkTask(b *testing.B) {
 				for range commands {
 					conn.bytes = append(conn.bytes, packet...)
 				}
-				t := &taskConn{r: listenForBench(b, Config{}), conn: conn, bus: bareBus{}, nag: newNagger()}
+				t := &taskConn{r: listenForBench(b, Config{}), conn: conn, bus: bareBus{}}
 				b.ReportAllocs()
 				b.ResetTimer()
 				if err := t.work(); !errors.Is(err, io.EOF) {

@@ -164,6 +164,9 @@ func (r *Router) expire(then time.Time) {
 	r.held = r.held[n:]
 	r.mu.Unlock()
 	if n > 0 {
-		r.log.Warn("events dropped: no business process came for them in time", "events", n, "age", r.cfg.BufferAge)
+		if left, ok := r.noise.expired.Next(); ok {
+			r.log.Warn("events expired", "events", n, "timeout", r.cfg.BufferAge, "suppressed", left,
+				"hint", "no business process came for them in time")
+		}
 	}
 }

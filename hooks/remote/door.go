@@ -13,8 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/time/rate"
-
+	"github.com/sluicegate/sluice/internal/sampled"
 	"github.com/sluicegate/sluice/internal/secret"
 	"github.com/sluicegate/sluice/protocol"
 )
@@ -32,7 +31,8 @@ type door struct {
 	// descriptors is the number from which they are too few.
 	descriptors int
 
-	tired, nag *rate.Sometimes
+	// What peers can have logged, and how often.
+	refusals, turnedAway, failures sampled.Event
 	// Who has not shown yet who they are waits in a lobby, trusted peers,
 	// who have TLS to begin, where strangers cannot crowd them out.
 	strangers, guests lobby
@@ -56,7 +56,9 @@ func (d *door) accept(add admission) error {
 		default:
 			// Out of descriptors, most likely: whoever is connected is served on.
 			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
-			d.tired.Do(func() { d.r.log.Error("accepting business connections", "listener", d.name, "error", err) })
+			if n, ok := d.failures.Next(); ok {
+				d.r.log.Error("accepting failed", "listener", d.name, "error", err, "suppressed", n)
+			}
 			time.Sleep(wait)
 		}
 	}
@@ -66,9 +68,7 @@ func (d *door) accept(add admission) error {
 func (d *door) enter(conn net.Conn, add admission) {
 	if descriptorOf(conn) >= d.descriptors {
 		// The engine that clients are on would end if accepting failed.
-		d.tired.Do(func() {
-			d.r.log.Warn("business connection refused: the descriptor limit is near", "listener", d.name, "limit", d.descriptors, "remote", conn.RemoteAddr().String())
-		})
+		d.turnAway(conn, "the descriptor limit is near", d.descriptors)
 		_ = conn.Close()
 		return
 	}
@@ -107,10 +107,16 @@ func descriptorOf(conn net.Conn) int {
 
 func (d *door) admit(conn net.Conn, trusted bool, add admission) {
 	if !add(conn, trusted && d.l.Secret != "") {
-		d.tired.Do(func() {
-			d.r.log.Warn("business connection refused: there are too many", "listener", d.name, "max", d.l.MaxConns, "remote", conn.RemoteAddr().String())
-		})
+		d.turnAway(conn, "there are too many", d.l.MaxConns)
 		_ = cut(conn)
+	}
+}
+
+// turnAway logs that there is no room for a connection.
+func (d *door) turnAway(conn net.Conn, reason string, limit int) {
+	if n, ok := d.turnedAway.Next(); ok {
+		d.r.log.Warn("business connection turned away", "listener", d.name, "remoteAddr", conn.RemoteAddr().String(),
+			"reason", reason, "limit", limit, "suppressed", n)
 	}
 }
 
@@ -199,9 +205,9 @@ func (d *door) refuse(conn net.Conn, why error) {
 	if errors.Is(why, os.ErrDeadlineExceeded) {
 		why = fmt.Errorf("it has not shown who it is within %v", d.patience)
 	}
-	d.nag.Do(func() {
-		d.r.log.Warn("business connection refused", "listener", d.name, "remote", conn.RemoteAddr().String(), "reason", why.Error())
-	})
+	if n, ok := d.refusals.Next(); ok {
+		d.r.log.Warn("business connection refused", "listener", d.name, "remoteAddr", conn.RemoteAddr().String(), "error", why, "suppressed", n)
+	}
 }
 
 func (r *Router) refused() {

@@ -1,12 +1,10 @@
 package remote
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"syscall"
@@ -41,22 +39,18 @@ func cut(conn net.Conn) error {
 	return conn.Close()
 }
 
-// logEnd logs why a connection has ended: at the level given if its peer ended
-// it, as a warning if we had to.
-func (r *Router) logEnd(level slog.Level, listener string, conn net.Conn, cause error, about []any) {
-	what, reason := "business connection closed", cause.Error()
+// logEnd logs why a connection has ended: for debugging if its peer ended it, as a
+// warning if we had to.
+func (r *Router) logEnd(listener string, conn net.Conn, cause error) {
 	switch {
 	case errors.Is(cause, os.ErrDeadlineExceeded):
-		reason = "the peer was silent, stuck inside a packet, or did not read: " + reason
+		cause = fmt.Errorf("the peer was silent, stuck inside a packet, or did not read: %w", cause)
 	case errors.Is(cause, io.EOF), errors.Is(cause, net.ErrClosed), errors.Is(cause, syscall.ECONNRESET),
 		errors.Is(cause, syscall.EPIPE), errors.Is(cause, hooks.ErrStopped):
-		what = "business connection ended"
-	default:
-		level = slog.LevelWarn
+		r.log.Debug("business connection ended", "listener", listener, "remoteAddr", conn.RemoteAddr().String(), "error", cause)
+		return
 	}
-	if errors.Is(cause, os.ErrDeadlineExceeded) {
-		level = slog.LevelWarn
+	if n, ok := r.noise.cut.Next(); ok {
+		r.log.Warn("business connection cut", "listener", listener, "remoteAddr", conn.RemoteAddr().String(), "error", cause, "suppressed", n)
 	}
-	r.log.Log(context.Background(), level, what,
-		append([]any{"listener", listener, "remote", conn.RemoteAddr().String(), "reason", reason}, about...)...)
 }

@@ -114,7 +114,7 @@ func TestBadPackets(t *testing.T) {
 				// The line names the connection and the reason.
 				eventually(t, func() string {
 					for line := range strings.Lines(h.log.String()) {
-						if strings.Contains(line, "listener="+listener) && strings.Contains(line, "remote="+c.LocalAddr().String()) &&
+						if strings.Contains(line, "listener="+listener) && strings.Contains(line, "remoteAddr="+c.LocalAddr().String()) &&
 							strings.Contains(line, tc.log) && strings.Contains(line, "level=WARN") {
 							return ""
 						}
@@ -167,7 +167,7 @@ func TestBadBodies(t *testing.T) {
 	if n := h.rt.Stats().Malformed; n != bad {
 		t.Errorf("%d malformed packets counted, want %d", n, bad)
 	}
-	h.awaitLog("a command failed")
+	h.awaitLog("command failed")
 	w.check()
 }
 

@@ -79,6 +79,7 @@ var (
 type Router struct {
 	cfg      Config
 	log      *slog.Logger
+	noise    noise
 	worker   *door // nil without
 	task     *door // nil without
 	commands map[protocol.Cmd_Number]command
@@ -122,6 +123,7 @@ func listen(cfg Config, home func(netip.Addr) bool, patience time.Duration) (*Ro
 		cfg: cfg, log: cfg.Logger, commands: commands(), seed: maphash.MakeSeed(),
 		clients: make(map[string]*client), workers: make(map[*workerConn]struct{}), tasks: make(map[*taskConn]struct{}),
 	}
+	r.noise.expect(processBurst)
 	if r.worker, err = r.listen(secret.Worker, cfg.Worker, home, patience); err != nil {
 		return nil, err
 	}
@@ -149,14 +151,14 @@ func (r *Router) listen(name string, l Listener, home func(netip.Addr) bool, pat
 	at := ln.Addr().(*net.TCPAddr).AddrPort()
 	node, err := protocol.NodeFromAddr(advertised(l, at))
 	if err != nil {
-		r.log.Warn("ids cannot name this listener; set its Advertise to the IPv4 address at which processes reach it",
-			"listener", name, "addr", at.String())
+		r.log.Warn("listener without id", "listener", name, "addr", at.String(),
+			"hint", "ids cannot name this listener: set its Advertise to the IPv4 address at which processes reach it")
 	} else if !l.Advertise.IsValid() && at.Addr().IsUnspecified() {
-		r.log.Warn("the listener is on all addresses, ids name this one; set its Advertise to choose",
-			"listener", name, "addr", at.String(), "advertised", node.String())
+		r.log.Warn("listener address chosen", "listener", name, "addr", at.String(), "advertised", node.String(),
+			"hint", "the listener is on all addresses, ids name this one: set its Advertise to choose")
 	}
 	return &door{
-		r: r, name: name, l: l, ln: ln, node: node, home: home, patience: patience, tired: newNagger(), nag: newNagger(),
+		r: r, name: name, l: l, ln: ln, node: node, home: home, patience: patience,
 		descriptors: ulimit.Business(),
 	}, nil
 }

@@ -48,13 +48,15 @@ func (r *Router) forward(ctx context.Context, k kind, uniqID string, cmd protoco
 		r.late.once.Do(func() { r.late.first = time.Now() })
 		if time.Since(r.late.first) > orphanTime {
 			r.late.nag.Do(func() {
-				r.log.Error("events come, but nobody runs this Router; list it in the gateway's Config.Hooks")
+				r.log.Error("router not run", "hint", "events come, but nobody runs this Router: list it in the gateway's Config.Hooks")
 			})
 		}
 	}
 	packet, err := protocol.AppendPacket(nil, cmd, m)
 	if err != nil {
-		r.log.Error("event cannot be sent", "uniqId", uniqID, "error", err)
+		if n, ok := r.noise.notSent.Next(); ok {
+			r.log.Error("event not sent", "uniqId", uniqID, "error", err, "suppressed", n)
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

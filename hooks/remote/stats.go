@@ -1,11 +1,5 @@
 package remote
 
-import (
-	"time"
-
-	"golang.org/x/time/rate"
-)
-
 // Stats is what a Router has counted since it was made, and what is now. Every
 // event that it was given, and does not wait for room with, is in Sent, Queued,
 // Waiting or one of the drops.
@@ -91,6 +85,3 @@ func (r *Router) FailedSends() int64 {
 	}
 	return n
 }
-
-// newNagger returns something to log by that a peer cannot flood the log with.
-func newNagger() *rate.Sometimes { return &rate.Sometimes{First: 5, Interval: time.Second} }

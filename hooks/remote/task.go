@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"net"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/protocol"
@@ -24,7 +21,6 @@ type taskConn struct {
 	conn  net.Conn
 	guest bool // it may prove the secret, and need not
 	bus   hooks.Bus
-	nag   *rate.Sometimes
 
 	idle                atomic.Bool // reading, with nothing left to carry out
 	commands, malformed atomic.Int64
@@ -37,7 +33,7 @@ func (r *Router) addTask(conn net.Conn, guest bool, bus hooks.Bus) bool {
 	if len(r.tasks) >= r.cfg.Task.MaxConns || r.stopping {
 		return false
 	}
-	t := &taskConn{r: r, conn: conn, guest: guest, bus: bus, nag: newNagger()}
+	t := &taskConn{r: r, conn: conn, guest: guest, bus: bus}
 	r.tasks[t] = struct{}{}
 	r.chores.Go(t.serve)
 	return true
@@ -45,6 +41,7 @@ func (r *Router) addTask(conn net.Conn, guest bool, bus hooks.Bus) bool {
 
 // serve returns when the connection has ended.
 func (t *taskConn) serve() {
+	t.r.logOpened("task", t.conn)
 	err := t.work()
 	_ = cut(t.conn)
 	r := t.r
@@ -53,7 +50,7 @@ func (t *taskConn) serve() {
 	r.counts.commands += t.commands.Load()
 	r.counts.malformed += t.malformed.Load()
 	r.mu.Unlock()
-	r.logEnd(slog.LevelDebug, "task", t.conn, err, nil)
+	r.logEnd("task", t.conn, err)
 }
 
 // Read notes whether the connection waits for commands.
@@ -79,7 +76,9 @@ func (t *taskConn) drained() bool { return t.idle.Load() && nothingToRead(t.conn
 func (t *taskConn) work() (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			t.r.log.Error("command panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			if n, ok := t.r.noise.panics.Next(); ok {
+				t.r.log.Error("command panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()), "suppressed", n)
+			}
 			err = errors.New("a command panicked")
 		}
 	}()
@@ -143,8 +142,9 @@ func (t *taskConn) judge(p protocol.Packet, err error) error {
 	default:
 		t.commands.Add(1)
 	}
-	t.nag.Do(func() {
-		t.r.log.Warn("a command failed", "listener", "task", "command", p.Cmd.String(), "remote", t.conn.RemoteAddr().String(), "error", err)
-	})
+	if n, ok := t.r.noise.failed.Next(); ok {
+		t.r.log.Warn("command failed", "command", p.Cmd.String(), "listener", "task", "remoteAddr", t.conn.RemoteAddr().String(),
+			"error", err, "suppressed", n)
+	}
 	return nil
 }

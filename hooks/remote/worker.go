@@ -3,7 +3,6 @@ package remote
 import (
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/netip"
 	"time"
@@ -40,6 +39,7 @@ func (r *Router) addWorker(conn net.Conn, guest bool) bool {
 
 // serve returns when the connection has ended.
 func (w *workerConn) serve() {
+	w.r.logOpened("worker", w.conn)
 	written := make(chan error, 1)
 	go func() {
 		err := w.writeAll()
@@ -63,7 +63,6 @@ func (w *workerConn) serve() {
 // read takes packets until the connection ends.
 func (w *workerConn) read() error {
 	r, l := w.r, w.r.cfg.Worker
-	nag := newNagger()
 	src, err := r.worker.hear(w.conn, w.conn, w.guest)
 	if err != nil {
 		return err
@@ -93,9 +92,9 @@ func (w *workerConn) read() error {
 		}
 		if bad := (*bodyError)(nil); errors.As(err, &bad) {
 			r.malformed()
-			nag.Do(func() {
-				r.log.Warn("a command was not understood", "listener", "worker", "remote", w.conn.RemoteAddr().String(), "error", err)
-			})
+			if n, ok := r.noise.notUnderstood.Next(); ok {
+				r.log.Warn("command not understood", "listener", "worker", "remoteAddr", w.conn.RemoteAddr().String(), "error", err, "suppressed", n)
+			}
 		} else if err != nil {
 			return err
 		}
@@ -141,7 +140,7 @@ func (w *workerConn) register(p protocol.Packet) error {
 		p.since = time.Now()
 		p.before = p.sent + uint64(w.events)
 		r.active = append(r.active, w.proc)
-		r.log.Info("business process registered", "connId", resp.ConnId, "remote", w.conn.RemoteAddr().String(), "events", req.GetEvents()&knownEvents)
+		r.logRegistered(w.conn, p)
 		r.release()
 	}
 	return malformed
@@ -172,7 +171,7 @@ func (w *workerConn) unregister(p protocol.Packet) error {
 			p.handled = max(p.before+min(n, 1<<62), p.handled)
 		}
 	} else if w.proc != nil && w.proc.state == active && w.proc.connID == req.GetConnId() {
-		r.log.Info("business process unregistered", "connId", w.proc.connID)
+		r.logUnregistered(w.conn, w.proc)
 		r.leave(w.proc)
 		if r.cfg.Buffer > 0 {
 			birth := w.proc.birth
@@ -296,9 +295,9 @@ func (w *workerConn) depart(cause error) {
 	close(w.ended)
 	w.signalRoom()
 
+	r.logEnd("worker", w.conn, cause)
 	p := w.proc
 	if p == nil {
-		w.logEnd(cause, nil)
 		return
 	}
 	registered := p.state == active
@@ -311,7 +310,7 @@ func (w *workerConn) depart(cause error) {
 		r.counts.inDoubt += int64(doubt)
 	}
 	unsent := w.unsentEvents()
-	w.logEnd(cause, []any{"connId", p.connID, "registered", registered, "sent", p.sent, "unsent", len(unsent), "inDoubt", doubt})
+	r.logGone(w.conn, p, registered, len(unsent), doubt, cause)
 	r.requeue(unsent)
 	if p.state == leaving {
 		if r.cfg.Buffer > 0 && !r.stopping {
@@ -335,10 +334,6 @@ func (w *workerConn) unsentEvents() (all []held) {
 	w.r.counts.queued -= len(all)
 	w.waiting = batch{}
 	return all
-}
-
-func (w *workerConn) logEnd(cause error, about []any) {
-	w.r.logEnd(slog.LevelInfo, "worker", w.conn, cause, about)
 }
 
 // leave takes a registration off those that get events.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/sampled"
 )
 
 var _ hooks.Bus = (*Client)(nil)
@@ -26,6 +27,7 @@ type Client struct {
 	*bus  // lane 0 of all gateways
 	cfg   Config
 	log   *slog.Logger
+	noise noise
 	gates []*gate
 	stats counters
 
@@ -39,6 +41,9 @@ type Client struct {
 	missing atomic.Int64 // connections that were never up
 	ready   chan struct{}
 }
+
+// noise bounds how much clients and gateways can have logged.
+type noise struct{ panics, unknown, notUnderstood, dropped sampled.Event }
 
 // New makes a Client. It connects when Run is called. The error says which
 // field of cfg is wrong.
@@ -152,7 +157,7 @@ func (c *Client) finish(links *sync.WaitGroup) error {
 		select {
 		case <-g.link.left:
 		case <-timeout.C:
-			c.log.Warn("a gateway has not answered Unregister", "gateway", g.addr.Worker, "timeout", c.cfg.StopTimeout)
+			c.log.Warn("unregister not answered", "gateway", g.addr.Worker, "timeout", c.cfg.StopTimeout)
 			timeout.Reset(0)
 		}
 	}
@@ -164,7 +169,7 @@ func (c *Client) finish(links *sync.WaitGroup) error {
 	for _, g := range c.gates {
 		barriers.Go(func() {
 			if err := g.barrier(ctx); err != nil {
-				c.log.Warn("it is not certain that all commands were carried out", "gateway", g.addr.Task, "error", err)
+				c.log.Warn("last commands unconfirmed", "gateway", g.addr.Task, "error", err)
 			}
 		})
 	}
@@ -192,7 +197,7 @@ func (c *Client) finishHandlers() error {
 		return nil
 	case <-timer.C:
 	}
-	c.log.Warn("handlers are still running, their contexts are cancelled", "timeout", c.cfg.StopTimeout)
+	c.log.Warn("handlers cancelled", "timeout", c.cfg.StopTimeout)
 	c.cancel(stoppedError{})
 	timer.Reset(c.cfg.StopTimeout)
 	select {
@@ -223,7 +228,7 @@ func (c *Client) keepUp(ctx context.Context, level slog.Level, listener, addr st
 			pause = c.cfg.MinBackoff
 		}
 		c.stats.reconnects.Add(1)
-		c.log.Log(ctx, level, "gateway is not connected", "listener", listener, "gateway", addr, "error", err, "again", pause)
+		c.log.Log(ctx, level, "gateway not connected", "listener", listener, "gateway", addr, "error", err, "again", pause)
 		// Some chance keeps processes that lost their gateway together from
 		// coming back together.
 		timer := time.NewTimer(pause/2 + rand.N(pause/2+1))

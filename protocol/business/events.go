@@ -142,7 +142,9 @@ func (h *handlers) idle() {
 func (h *handlers) handle(bus *bus, e event) {
 	defer func() {
 		if r := recover(); r != nil {
-			h.c.log.Error("handler panicked", "uniqId", e.uniqID, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			if n, ok := h.c.noise.panics.Next(); ok {
+				h.c.log.Error("handler panicked", "uniqId", e.uniqID, "panic", fmt.Sprint(r), "stack", string(debug.Stack()), "suppressed", n)
+			}
 		}
 		h.c.stats.handled.Add(1)
 		e.reg.done()

@@ -264,7 +264,7 @@ func (l *lane) serve(ctx context.Context, conn net.Conn) error {
 	l.mu.Unlock()
 	if n > 0 {
 		l.c.stats.lost.Add(n)
-		l.c.log.Warn("commands may be lost with their connection", "gateway", l.gate.addr.Task, "commands", n)
+		l.c.log.Warn("commands in doubt", "gateway", l.gate.addr.Task, "commands", n)
 	}
 	return err
 }
@@ -385,8 +385,11 @@ func (l *lane) wrote(out []byte, packets []outgoing, n int, err error) error {
 	l.packets = append(append([]outgoing(nil), packets...), l.packets...)
 	l.mu.Unlock()
 	if dropped { // nobody waits for a command, and a log may block
-		l.c.log.Error("command dropped, as it was cut off each time it was sent; is it larger than the gateway takes?",
-			"gateway", l.gate.addr.Task, "command", cut.cmd.String(), "bytes", cut.size, "attempts", cut.cuts, "error", err)
+		if n, ok := l.c.noise.dropped.Next(); ok {
+			l.c.log.Error("command dropped", "gateway", l.gate.addr.Task, "command", cut.cmd.String(), "bytes", cut.size,
+				"attempts", cut.cuts, "error", err, "suppressed", n,
+				"hint", "it was cut off each time it was sent: is it larger than the gateway takes?")
+		}
 	}
 	return err
 }

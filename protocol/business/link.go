@@ -195,11 +195,15 @@ func (l *link) read(rd *protocol.Reader, reg *registration) error {
 			l.answered(reg)
 			continue
 		default:
-			l.c.log.Warn("unknown command from the gateway ignored", "gateway", l.gate.addr.Worker, "command", int32(p.Cmd))
+			if n, ok := l.c.noise.unknown.Next(); ok {
+				l.c.log.Warn("unknown command ignored", "gateway", l.gate.addr.Worker, "command", p.Cmd.String(), "suppressed", n)
+			}
 			continue
 		}
 		if err != nil {
-			l.c.log.Warn("event not understood", "gateway", l.gate.addr.Worker, "error", err)
+			if n, ok := l.c.noise.notUnderstood.Next(); ok {
+				l.c.log.Warn("event not understood", "gateway", l.gate.addr.Worker, "error", err, "suppressed", n)
+			}
 			reg.done()
 			continue
 		}

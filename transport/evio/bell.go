@@ -87,7 +87,7 @@ func (s *server) hangBells(addr net.Addr, ended <-chan struct{}) error {
 			// Without any bell the engine could not be ended.
 			return fmt.Errorf("evio: an event loop cannot be reached: %w", err)
 		}
-		s.opts.Logger.Warn("evio: an event loop cannot be reached yet", "error", err)
+		s.opts.Logger.Warn("loop unreachable", "error", err)
 		select {
 		case <-ended:
 			return errEnded

@@ -14,6 +14,7 @@ import (
 
 	engine "github.com/tidwall/evio"
 
+	"github.com/sluicegate/sluice/internal/sampled"
 	"github.com/sluicegate/sluice/internal/ulimit"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/internal/loop"
@@ -37,7 +38,7 @@ type server struct {
 	ending   atomic.Bool // the engine is told to return
 	fault    atomic.Pointer[error]
 
-	turnedAway, warned atomic.Int64 // clients; the second of the last warning
+	turnedAway sampled.Event // what clients can have logged
 }
 
 // The engine's listeners, as it counts them.
@@ -180,9 +181,8 @@ func (s *server) tick(ended <-chan struct{}) {
 // turnAway notes a client for whom there is no descriptor. Whoever attacks must
 // not fill the log as well.
 func (s *server) turnAway() {
-	n, second := s.turnedAway.Add(1), time.Now().Unix()
-	if s.warned.Swap(second) != second {
-		s.opts.Logger.Warn("clients turned away: the descriptor limit is near", "limit", s.cap, "clients", n)
+	if n, ok := s.turnedAway.Next(); ok {
+		s.opts.Logger.Warn("client turned away", "reason", "the descriptor limit is near", "limit", s.cap, "suppressed", n)
 	}
 }
 

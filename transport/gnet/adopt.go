@@ -59,7 +59,9 @@ func (t *Transport) Adopt(conn net.Conn, u transport.Upgrade) error {
 	a := &adoption{u: u}
 	err = t.enroll(own, a, over)
 	if a.claim() {
-		t.opts.Logger.Warn("a connection was lost between the HTTP server and its loop", "remoteAddr", conn.RemoteAddr().String(), "error", err)
+		if n, ok := t.lost.Next(); ok {
+			t.opts.Logger.Warn("adopted connection lost", "remoteAddr", conn.RemoteAddr().String(), "error", err, "suppressed", n)
+		}
 		_ = own.Close()
 		t.abort(u)
 	}
@@ -71,7 +73,9 @@ func (t *Transport) Adopt(conn net.Conn, u transport.Upgrade) error {
 func (t *Transport) abort(u transport.Upgrade) {
 	defer func() {
 		if v := recover(); v != nil {
-			t.opts.Logger.Error("handler panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			if n, ok := t.panics.Next(); ok {
+				t.opts.Logger.Error("handler panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()), "suppressed", n)
+			}
 		}
 	}()
 	u.Handler.Abort(u.Value)

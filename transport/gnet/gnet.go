@@ -39,6 +39,7 @@ import (
 
 	engine "github.com/panjf2000/gnet/v2"
 
+	"github.com/sluicegate/sluice/internal/sampled"
 	"github.com/sluicegate/sluice/internal/ulimit"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/internal/loop"
@@ -76,8 +77,8 @@ type Transport struct {
 	ending  sync.RWMutex
 	tearing bool // the engine is being torn down: hand it nothing
 
-	turnedAway, warned atomic.Int64 // clients; the second of the last warning
-	beats              atomic.Int64 // of the engine's ticker, if there is no listener
+	turnedAway, lost, panics sampled.Event // what clients can have logged
+	beats                    atomic.Int64  // of the engine's ticker, if there is no listener
 
 	served, stopping atomic.Bool
 }
@@ -188,7 +189,7 @@ func (t *Transport) engineOptions(delay engine.TCPSocketOpt) []engine.Option {
 		engine.WithNumEventLoop(t.loops),
 		engine.WithTCPNoDelay(delay),
 		engine.WithLoadBalancing(engine.LeastConnections),
-		engine.WithLogger(logger{t.opts.Logger}),
+		engine.WithLogger(logger{log: t.opts.Logger, errors: new(sampled.Event)}),
 	}
 }
 
@@ -332,9 +333,8 @@ func (t *Transport) stop() (booted bool) {
 // turnAway notes a client for whom there is no descriptor. Whoever attacks must
 // not fill the log as well.
 func (t *Transport) turnAway() {
-	n, second := t.turnedAway.Add(1), time.Now().Unix()
-	if t.warned.Swap(second) != second {
-		t.opts.Logger.Warn("clients turned away: the descriptor limit is near", "limit", t.cap, "clients", n)
+	if n, ok := t.turnedAway.Next(); ok {
+		t.opts.Logger.Warn("client turned away", "reason", "the descriptor limit is near", "limit", t.cap, "suppressed", n)
 	}
 }
 

@@ -38,6 +38,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluicegate/sluice/internal/sampled"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/websocket"
 )
@@ -65,6 +66,8 @@ type Transport struct {
 
 	handedOver      atomic.Bool // the adopter has clients of ours
 	refusedHandOver atomic.Bool // it was logged that connections stay here
+
+	panics, notUpgraded sampled.Event // what clients can have logged
 }
 
 type state uint8

@@ -59,11 +59,18 @@ func (t *Transport) negotiate(r *http.Request) (*websocket.Handshake, error) {
 func (t *Transport) ask(hs *handshake) {
 	defer func() {
 		if v := recover(); v != nil {
-			t.opts.Logger.Error("handler panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			t.logPanic(v)
 			hs.Refuse(http.StatusInternalServerError, nil, "internal error")
 		}
 	}()
 	t.handler.Handshake(hs)
+}
+
+// logPanic logs a handler's panic.
+func (t *Transport) logPanic(v any) {
+	if n, ok := t.panics.Next(); ok {
+		t.opts.Logger.Error("handler panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()), "suppressed", n)
+	}
 }
 
 // await returns the decision about hs. It does not wait for it any longer than
@@ -101,8 +108,10 @@ func (t *Transport) upgrade(w http.ResponseWriter, hs *handshake, agreed *websoc
 	}
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		t.opts.Logger.Error("a client cannot be upgraded: the ResponseWriter cannot be hijacked; "+
-			"middleware that wraps it must have an Unwrap method", "error", err)
+		if n, ok := t.notUpgraded.Next(); ok {
+			t.opts.Logger.Error("client not upgraded", "error", err, "suppressed", n,
+				"hint", "the ResponseWriter cannot be hijacked: middleware that wraps it must have an Unwrap method")
+		}
 		refuse(w, &websocket.HandshakeError{Status: http.StatusInternalServerError, Reason: "internal error"})
 		return
 	}
@@ -130,7 +139,7 @@ func (t *Transport) upgrade(w http.ResponseWriter, hs *handshake, agreed *websoc
 func (t *Transport) abort(value any) {
 	defer func() {
 		if v := recover(); v != nil {
-			t.opts.Logger.Error("handler panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			t.logPanic(v)
 		}
 	}()
 	t.handler.Abort(value)
@@ -143,7 +152,7 @@ func (t *Transport) handOver(conn net.Conn, u transport.Upgrade) bool {
 	}
 	err := t.adopter.Adopt(conn, u)
 	if _, plain := conn.(*net.TCPConn); err != nil && plain && !t.refusedHandOver.Swap(true) {
-		t.opts.Logger.Warn("a connection was not handed over; it is served by goroutines, as later ones may be", "error", err)
+		t.opts.Logger.Warn("connection not handed over", "error", err, "hint", "it is served by goroutines, as later ones may be")
 	}
 	if err != nil {
 		return false

@@ -70,7 +70,9 @@ func (t *shed) Run(int) (steps int, done bool) {
 	}
 	l.pressed = b.Over()
 	if closed > 0 {
-		l.log.Warn("connections closed: all together hold more than the memory budget", "connections", closed, "bytes", freed)
+		if n, ok := l.overBudget.Next(); ok {
+			l.log.Warn("memory budget exceeded", "connections", closed, "bytes", freed, "suppressed", n)
+		}
 	}
 	return len(l.conns), true
 }

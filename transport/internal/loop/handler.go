@@ -79,7 +79,9 @@ func (l *Loop) guard(c *Conn) {
 }
 
 func (l *Loop) panicked(r any, c *Conn) {
-	l.log.Error("handler panicked", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+	if n, ok := l.panics.Next(); ok {
+		l.log.Error("handler panicked", "panic", fmt.Sprint(r), "stack", string(debug.Stack()), "suppressed", n)
+	}
 	if c == nil {
 		return
 	}

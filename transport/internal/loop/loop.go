@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluicegate/sluice/internal/sampled"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/websocket"
 )
@@ -110,7 +111,8 @@ type Loop struct {
 	outMessages, outBytes int64
 	meter                 meter
 
-	complaint uint32 // tick before which nothing more is logged about proxies
+	// What peers can have logged, and how often.
+	panics, overBudget, complaints sampled.Event
 }
 
 // New returns a loop that reports to h. now is the start of its clock, which
@@ -129,7 +131,8 @@ func New(index int, o *transport.Options, h transport.Handler, e Engine, now tim
 		negotiation: websocket.HandshakeOptions{
 			Subprotocols: o.Subprotocols, Compression: o.Compression,
 		},
-		meter: newMeter(),
+		meter:      newMeter(),
+		complaints: sampled.Event{Burst: 1, Every: complainEvery},
 	}
 	if o.Meter != nil {
 		o.Meter(l.stats)

@@ -78,10 +78,10 @@ func (c *Conn) readProxy(b []byte) []byte {
 // complain logs what a proxy does wrong, now and then: it does so with every
 // connection.
 func (l *Loop) complain(c *Conn, err error) {
-	if int32(l.wheel.now-l.complaint) < 0 {
+	n, ok := l.complaints.At(l.start.Add(time.Duration(l.wheel.now) * tick))
+	if !ok {
 		return
 	}
-	l.complaint = l.wheel.now + ticks(complainEvery)
-	l.log.Warn("a connection was cut: its peer is among the networks of ProxyProtocol and does not begin as proxies there must; "+
-		"have it send the header, or take it off the list", "remoteAddr", c.RemoteAddr().String(), "error", err)
+	l.log.Warn("proxy header wrong", "remoteAddr", c.RemoteAddr().String(), "error", err, "suppressed", n,
+		"hint", "the peer is among the networks of ProxyProtocol: have it send the header, or take it off the list")
 }
