@@ -224,6 +224,7 @@ func TestHandler(t *testing.T) {
 	}
 	gw := gatewaytest.New(t, cfg)
 	gw.Connect("/")
+	gw.Settle()
 	known(t, m)
 	if text := scrape(); !strings.Contains(text, "sluice_clients 1\n") || !strings.Contains(text, "process_open_fds") {
 		t.Errorf("with a client: %s", text)
