@@ -25,6 +25,7 @@ import (
 	"syscall"
 
 	"github.com/sluicegate/sluice/examples/gateway/config"
+	"github.com/sluicegate/sluice/internal/version"
 )
 
 func main() {
@@ -51,11 +52,19 @@ func report(w io.Writer, err error) {
 
 // run does what the command line says, and serves until ctx ends.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
+	// From the start, as the signal would end a process that does not want it.
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	cmd, err := parse(args, environ)
 	if errors.Is(err, flag.ErrHelp) {
 		return help(stdout)
 	}
 	if err != nil {
+		return err
+	}
+	if cmd.version {
+		_, err := fmt.Fprintln(stdout, version.Read())
 		return err
 	}
 	cfg, err := config.Load(cmd.file, environ, &cmd.flags)
@@ -74,9 +83,12 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		_, err = fmt.Fprintln(stdout, what, "is valid")
 		return err
 	}
-	log, closeLog, err := openLog(cfg, stderr)
+	log, err := openLog(cfg, stderr)
 	if err != nil {
 		return err
 	}
-	return errors.Join(serve(ctx, cfg, log, stdout), closeLog())
+	built := version.Read()
+	log.Info("starting", "version", built.Version, "commit", built.Commit(), "go", built.Go)
+	again := reloads{hangup, func() (config.Config, error) { return config.Load(cmd.file, environ, &cmd.flags) }}
+	return errors.Join(serve(ctx, cfg, log, again, stdout), log.close())
 }
