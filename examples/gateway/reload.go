@@ -74,7 +74,7 @@ func (r *reloader) reload() {
 // reject says all that is wrong.
 func (r *reloader) reject(err error) {
 	problems := []error{err}
-	if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what it is made of itself
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		problems = several.Unwrap()
 	}
 	for _, p := range problems {
