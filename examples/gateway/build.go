@@ -30,7 +30,12 @@ type parts struct {
 	limiter *limit.Limiter
 	// By which the listeners speak TLS, if they do.
 	worker, task papers
+	// What processes must prove to know; empty is nothing.
+	secrets secrets
 }
+
+// secrets are those of the two listeners.
+type secrets struct{ worker, task string }
 
 // build makes the gateway. Its Router listens already; it must be discarded if the
 // gateway does not run.
@@ -148,10 +153,9 @@ func (p *parts) remoteConfig(cfg config.Config, log *slog.Logger) (remote.Config
 	if w.BufferSize > 0 && w.BufferAge > 0 {
 		rc.Buffer, rc.BufferAge = w.BufferSize, w.BufferAge
 	}
-	return rc, errors.Join(
-		workerTrust(w).apply(&rc.Worker, &p.worker),
-		taskTrust(t).apply(&rc.Task, &p.task),
-	)
+	err := errors.Join(workerTrust(w).apply(&rc.Worker, &p.worker), taskTrust(t).apply(&rc.Task, &p.task))
+	p.secrets = secrets{rc.Worker.Secret, rc.Task.Secret}
+	return rc, err
 }
 
 // addrPort returns the address that config has checked; the zero address for

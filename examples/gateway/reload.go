@@ -49,9 +49,9 @@ func (r *reloader) reload() {
 	// Keys that need a restart stay as they are, so that what is in force is
 	// known, and asked about, also after the next change.
 	inForce, changes := r.cfg.Reload(next)
-	p, err := r.prepare(inForce)
+	p, err := r.prepare(inForce, next)
 	if err == nil {
-		err = r.admit(inForce)
+		err = allOrNothing(terms{r.cfg, r.secrets}, terms{inForce, p.secrets}, r.setSecrets, r.setOrigins, r.setLimits)
 	}
 	if err != nil {
 		p.close()
@@ -60,7 +60,7 @@ func (r *reloader) reload() {
 	}
 	r.write(p, changes)
 	r.identify(p)
-	r.cfg = inForce
+	r.cfg, r.secrets = inForce, p.secrets
 	needRestart := 0
 	for _, c := range changes {
 		if c.Restart {
@@ -89,14 +89,20 @@ type prepared struct {
 	level        slog.Level
 	file         *os.File
 	worker, task *identity
+	secrets      secrets
 }
 
-// prepare returns all errors there are.
-func (r *reloader) prepare(cfg config.Config) (p prepared, err error) {
-	var errs [3]error
-	p.worker, errs[0] = r.worker.renewed(workerTrust(cfg.Worker))
-	p.task, errs[1] = r.task.renewed(taskTrust(cfg.Task))
-	p.level, errs[2] = levelOf(cfg)
+// prepare returns all errors there are. cfg is to be in force, next what the files
+// say.
+func (r *reloader) prepare(cfg, next config.Config) (p prepared, err error) {
+	worker, nextWorker := workerTrust(cfg.Worker), workerTrust(next.Worker)
+	task, nextTask := taskTrust(cfg.Task), taskTrust(next.Task)
+	var errs [5]error
+	p.worker, errs[0] = r.worker.renewed(worker, nextWorker)
+	p.task, errs[1] = r.task.renewed(task, nextTask)
+	p.secrets.worker, errs[2] = worker.renewed(r.secrets.worker, nextWorker)
+	p.secrets.task, errs[3] = task.renewed(r.secrets.task, nextTask)
+	p.level, errs[4] = levelOf(cfg)
 	if err := errors.Join(errs[:]...); err != nil {
 		return p, err
 	}
@@ -111,20 +117,46 @@ func (p *prepared) close() {
 	}
 }
 
-// admit puts in force who is let in, and how much. It changes all or nothing.
-func (r *reloader) admit(cfg config.Config) error {
-	if err := r.gw.SetOrigins(allowedOrigins(cfg.Customer, r.log.Logger)); err != nil {
-		return err
-	}
-	now := limits(cfg)
-	if reflect.DeepEqual(limits(r.cfg), now) {
-		return nil // what the command Limit has set stays
-	}
-	if err := r.limiter.Adjust(now); err != nil {
-		origins, _ := r.cfg.Customer.Origins()
-		return errors.Join(err, r.gw.SetOrigins(origins))
+// terms say who is let in, and how much.
+type terms struct {
+	cfg     config.Config
+	secrets secrets
+}
+
+// A step puts a part of the terms in force, or nothing.
+type step func(was, now terms) error
+
+// allOrNothing takes steps, and takes them back where one cannot be taken.
+func allOrNothing(was, now terms, steps ...step) error {
+	for i, take := range steps {
+		if err := take(was, now); err != nil {
+			for _, taken := range steps[:i] {
+				err = errors.Join(err, taken(now, was))
+			}
+			return err
+		}
 	}
 	return nil
+}
+
+func (r *reloader) setSecrets(_, now terms) error {
+	if r.rt == nil {
+		return nil
+	}
+	return r.rt.SetSecrets(now.secrets.worker, now.secrets.task)
+}
+
+func (r *reloader) setOrigins(_, now terms) error {
+	return r.gw.SetOrigins(allowedOrigins(now.cfg.Customer, r.log.Logger))
+}
+
+// setLimits leaves alone what the command Limit has set, unless the configuration
+// has other limits.
+func (r *reloader) setLimits(was, now terms) error {
+	if reflect.DeepEqual(limits(was.cfg), limits(now.cfg)) {
+		return nil
+	}
+	return r.limiter.Adjust(limits(now.cfg))
 }
 
 // write goes on in the log file, also if that has the same name: somebody may have
@@ -144,8 +176,15 @@ func (r *reloader) write(p prepared, changes []config.Change) {
 	}
 }
 
-// identify has handshakes of business processes go by what the files say now.
+// identify has handshakes of business processes go by what the files say now. Of
+// secrets only that they differ is told, also if a file's name is the same.
 func (r *reloader) identify(p prepared) {
+	if p.secrets.worker != r.secrets.worker {
+		r.log.Info("secret changed", "listener", "worker")
+	}
+	if p.secrets.task != r.secrets.task {
+		r.log.Info("secret changed", "listener", "task")
+	}
 	for _, one := range []struct {
 		section string
 		papers  *papers

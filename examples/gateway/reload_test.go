@@ -2,6 +2,8 @@ package main
 
 import (
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -216,7 +218,7 @@ func TestReloadCertificates(t *testing.T) {
 	}
 	files(was)
 	path := func(name string) string { return filepath.Join(dir, name) }
-	text := "[Task]\nTLSCert = \"" + path("cert") + "\"\nTLSKey = \"" + path("key") + "\"\nTLSClientCA = \"" + path("ca") + "\"\nSecret = \"" + known + "\"\n"
+	text := "[Task]\nTLSCert = \"" + path("cert") + "\"\nTLSKey = \"" + path("key") + "\"\nTLSClientCA = \"" + path("ca") + "\"\n"
 	s, reload := configured(t, text, "-Worker.TLSCert", path("cert"), "-Worker.TLSKey", path("key"))
 	// dial returns a task connection that is let in, or the error.
 	sessions := tls.NewLRUClientSessionCache(1)
@@ -264,15 +266,81 @@ func TestReloadCertificates(t *testing.T) {
 	task.send(t, protocol.Cmd_UniqIdCount, nil)
 	task.next(t, protocol.Cmd_UniqIdCount, new(protocol.UniqIdCountResp))
 
-	// TLS cannot be switched off while it runs, nor a secret be another; neither is shown.
-	log = reload("[Task]\nSecret = \"another " + known + "\"\n")
+	// TLS cannot be switched off while it runs, whatever becomes of the files.
+	if err := os.Remove(path("ca")); err != nil {
+		t.Fatal(err)
+	}
+	wantLog(t, s.hangUp(t), "Task.TLSClientCA: open ", "problems=1")
+	log = reload("[Worker]\nChoice = \"client\"\n")
 	wantLog(t, log, `msg="restart needed" key=Task.TLSCert`, `msg="restart needed" key=Task.TLSKey`, `msg="restart needed" key=Task.TLSClientCA`,
-		`msg="restart needed" key=Task.Secret`, "changed=0 need_restart=4")
+		"changed=0 need_restart=3")
 	if _, err := dial(now, now); err != nil {
 		t.Errorf("by TLS, as before: %v", err)
 	}
-	if strings.Contains(s.log.String(), known) || secret.Check(known) != nil {
-		t.Errorf("the log shows a secret:\n%s", s.log)
+}
+
+// Another secret holds for who connects then, be it out of the same file. None is
+// shown.
+func TestReloadSecrets(t *testing.T) {
+	const other = "another horse battery staple"
+	dir := t.TempDir()
+	file := write(t, dir, "secret", []byte(known))
+	s, reload := configured(t, "[Task]\nSecret = \""+known+"\"\n", "-Worker.SecretFile", file)
+	prove := func(text, listener string) error {
+		addr := s.worker
+		if listener == secret.Task {
+			addr = s.task
+		}
+		return secret.Prove(dialBusiness(t, addr), text, listener)
+	}
+	check := func(worker, task string) {
+		t.Helper()
+		for _, tt := range []struct{ listener, secret string }{{secret.Worker, worker}, {secret.Task, task}} {
+			for _, tried := range []string{known, other} {
+				if err := prove(tried, tt.listener); (err == nil) != (tried == tt.secret) {
+					t.Errorf("%s, %q: %v, want the secret %q", tt.listener, tried, err, tt.secret)
+				}
+			}
+		}
+	}
+	check(known, known)
+	before := dialBusiness(t, s.task)
+	if err := secret.Prove(before, known, secret.Task); err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "secret", []byte(other))
+	wantLog(t, s.hangUp(t), `msg="secret changed" listener=worker`, "changed=0 need_restart=0")
+	check(other, known)
+	wantLog(t, reload("[Task]\nSecret = \""+other+"\"\n"), `msg="setting changed" key=Task.Secret was=*** now=***`,
+		`msg="secret changed" listener=task`, "changed=1 need_restart=0")
+	check(other, other)
+	before.send(t, protocol.Cmd_UniqIdCount, nil)
+	before.next(t, protocol.Cmd_UniqIdCount, new(protocol.UniqIdCountResp))
+
+	write(t, dir, "secret", []byte("short"))
+	wantLog(t, reload("LogLevel = \"debug\"\n[Task]\nSecret = \""+known+"\"\n"), "Worker.SecretFile: what is in ", "has 5 bytes", "reload rejected")
+	check(other, other)
+	write(t, dir, "secret", []byte(known))
+	wantLog(t, reload(""), `msg="restart needed" key=Task.Secret`, "changed=0 need_restart=1")
+	check(known, other)
+	if log := s.log.String(); strings.Contains(log, known) || strings.Contains(log, other) {
+		t.Errorf("the log shows a secret:\n%s", log)
+	}
+}
+
+// A file that is not to be used any more may be gone before the restart that this
+// needs.
+func TestReloadWithoutFiles(t *testing.T) {
+	file := write(t, t.TempDir(), "secret", []byte(known))
+	text := "[Task]\nSecretFile = \"" + file + "\"\n"
+	s, reload := configured(t, text)
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	wantLog(t, s.hangUp(t), "Task.SecretFile: open ", "problems=1")
+	wantLog(t, reload("[Limit]\nOnOpen = 9\n"), "key=Limit.OnOpen", `msg="restart needed" key=Task.SecretFile`, "changed=1 need_restart=1")
+	if err := secret.Prove(dialBusiness(t, s.task), known, secret.Task); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -319,6 +387,28 @@ func TestReloadLogFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantLog(t, s.log.String(), "msg=stopped")
+}
+
+// Where a step cannot be taken, those before it are taken back.
+func TestAllOrNothing(t *testing.T) {
+	was, now := terms{secrets: secrets{worker: "was"}}, terms{secrets: secrets{worker: "now"}}
+	failed := errors.New("failed")
+	for fails, want := range map[int]string{0: "", 1: "0:now 0:was ", 2: "0:now 1:now 0:was 1:was ", 3: "0:now 1:now 2:now "} {
+		var taken strings.Builder
+		var steps []step
+		for i := range 3 {
+			steps = append(steps, func(_, to terms) error {
+				if i == fails {
+					return failed
+				}
+				fmt.Fprintf(&taken, "%d:%s ", i, to.secrets.worker)
+				return nil
+			})
+		}
+		if err := allOrNothing(was, now, steps...); errors.Is(err, failed) != (fails < 3) || taken.String() != want {
+			t.Errorf("step %d fails: %v, taken %q, want %q", fails, err, taken.String(), want)
+		}
+	}
 }
 
 // A process survives the signal at any time, from its start to its end.

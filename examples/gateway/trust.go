@@ -35,13 +35,10 @@ func taskTrust(t config.Task) trust {
 // apply reads the files and tells the listener, which speaks TLS by what p has in
 // it if there is a certificate. Errors name the key.
 func (t trust) apply(l *remote.Listener, p *papers) error {
-	l.Secret, l.InsecureAllowAnyone = t.secret, t.anyone
-	l.Trusted = config.Networks(t.networks)
-	if t.secretFile != "" {
-		var err error
-		if l.Secret, err = secret.ReadFile(t.secretFile); err != nil {
-			return fmt.Errorf("%s.SecretFile: %w", t.section, err)
-		}
+	l.InsecureAllowAnyone, l.Trusted = t.anyone, config.Networks(t.networks)
+	var err error
+	if l.Secret, err = t.known(); err != nil {
+		return err
 	}
 	id, err := t.identity()
 	if err != nil || id == nil {
@@ -51,6 +48,23 @@ func (t trust) apply(l *remote.Listener, p *papers) error {
 	l.TLS = id.config.Clone()
 	l.TLS.GetConfigForClient = p.config
 	return nil
+}
+
+// known returns the secret, out of the file if it is in one.
+func (t trust) known() (string, error) {
+	if t.secretFile == "" {
+		return t.secret, nil
+	}
+	s, err := secret.ReadFile(t.secretFile)
+	if err == nil {
+		if wrong := secret.Check(s); wrong != nil {
+			err = fmt.Errorf("what is in %s %w", t.secretFile, wrong)
+		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s.SecretFile: %w", t.section, err)
+	}
+	return s, nil
 }
 
 // identity is what a section's files of TLS say.
@@ -65,13 +79,26 @@ type papers struct{ now atomic.Pointer[identity] }
 
 func (p *papers) config(*tls.ClientHelloInfo) (*tls.Config, error) { return p.now.Load().config, nil }
 
-// renewed reads the files again, or nothing for a listener that does not speak TLS.
-func (p *papers) renewed(t trust) (*identity, error) {
-	if p.now.Load() == nil {
-		return nil, nil //nolint:nilnil // there is none to be renewed
+// renewed reads the files again that are in force. It reads nothing for a listener
+// without TLS, and nothing where next waits for a restart: files may be gone.
+func (p *papers) renewed(t, next trust) (*identity, error) {
+	is := p.now.Load()
+	if is == nil || waits(t.certFile, next.certFile) || waits(t.clientsFile, next.clientsFile) {
+		return is, nil
 	}
 	return t.identity()
 }
+
+// renewed is the same for the secret, which is the one that is given.
+func (t trust) renewed(is string, next trust) (string, error) {
+	if is == "" || waits(t.secretFile, next.secretFile) {
+		return is, nil
+	}
+	return t.known()
+}
+
+// waits reports whether the name of a file waits for a restart.
+func waits(inForce, next string) bool { return (inForce == "") != (next == "") }
 
 // identity reads the files. It returns nil if the section has no certificate.
 func (t trust) identity() (*identity, error) {

@@ -85,8 +85,8 @@ type Worker struct {
 	Choice     string        `default:"client" check:"client|roundrobin" help:"own key: who gets an event, always one process per client or each in turn"`
 	Advertise  string        `default:"" check:"ipv4?" help:"own key: IPv4 address and port in connIds; empty: the address listened on"`
 
-	Secret              string   `default:"" check:"secret?" help:"own key: what processes must prove to know, 16 bytes or more, except on this computer and in TrustedNetworks; empty: none"`
-	SecretFile          string   `default:"" check:"text" help:"own key: file with that secret; empty: none"`
+	Secret              string   `default:"" check:"secret?" reload:"set" help:"own key: what processes must prove to know, 16 bytes or more, except on this computer and in TrustedNetworks; empty: none"`
+	SecretFile          string   `default:"" check:"text" reload:"set" help:"own key: file with that secret; empty: none"`
 	TrustedNetworks     []string `default:"" check:"trusted" help:"own key: networks, such as \"10.1.0.0/16\", whose processes need no secret"`
 	TLSCert             string   `default:"" check:"text" reload:"set" help:"own key: file with the certificate to speak TLS by; empty: no TLS"`
 	TLSKey              string   `default:"" check:"text" reload:"set" help:"own key: file with the certificate's private key"`
@@ -105,8 +105,8 @@ type Task struct {
 	HeartbeatMessage string        `default:"~6YOt5rW35piO~" check:"text" help:"packet that only shows that the process is alive; empty: the default"`
 	Advertise        string        `default:"" check:"ipv4?" help:"own key: IPv4 address and port in uniqIds, by which processes find a client's gateway; empty: the address listened on"`
 
-	Secret              string   `default:"" check:"secret?" help:"own key: what processes must prove to know, 16 bytes or more, except on this computer and in TrustedNetworks; empty: none"`
-	SecretFile          string   `default:"" check:"text" help:"own key: file with that secret; empty: none"`
+	Secret              string   `default:"" check:"secret?" reload:"set" help:"own key: what processes must prove to know, 16 bytes or more, except on this computer and in TrustedNetworks; empty: none"`
+	SecretFile          string   `default:"" check:"text" reload:"set" help:"own key: file with that secret; empty: none"`
 	TrustedNetworks     []string `default:"" check:"trusted" help:"own key: networks, such as \"10.1.0.0/16\", whose processes need no secret"`
 	TLSCert             string   `default:"" check:"text" reload:"set" help:"own key: file with the certificate to speak TLS by; empty: no TLS"`
 	TLSKey              string   `default:"" check:"text" reload:"set" help:"own key: file with the certificate's private key"`

@@ -30,8 +30,9 @@ func TestReload(t *testing.T) {
 		{func(c *Config) { c.Worker.TLSCert, c.Worker.TLSKey = "", "" }, "[{Worker.TLSCert cert  true} {Worker.TLSKey key  true}]"},
 		{func(c *Config) { c.Worker.TLSClientCA = "ca" }, "[{Worker.TLSClientCA  ca true}]"},
 		{func(c *Config) { c.Task.TLSCert, c.Task.TLSKey = "c", "k" }, "[{Task.TLSCert  c true} {Task.TLSKey  k true}]"},
-		{func(c *Config) { c.Task.Secret = other }, "[{Task.Secret *** *** true}]"},
+		{func(c *Config) { c.Task.Secret = other }, "[{Task.Secret *** *** false}]"},
 		{func(c *Config) { c.Task.Secret = "" }, "[{Task.Secret ***  true}]"},
+		{func(c *Config) { c.Task.Secret, c.Task.SecretFile = "", "f" }, "[{Task.Secret ***  true} {Task.SecretFile  f true}]"},
 		{func(c *Config) { c.Worker.Secret = other }, "[{Worker.Secret  *** true}]"},
 	} {
 		next := was
@@ -62,7 +63,7 @@ func TestReloadIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, text := range []string{help.String(), Default().TOML()} {
-		if n, want := strings.Count(text, "changes on SIGHUP"), 12+6; n != want {
+		if n, want := strings.Count(text, "changes on SIGHUP"), 12+10; n != want {
 			t.Errorf("%d keys say so, want %d:\n%s", n, want, text)
 		}
 	}
