@@ -64,10 +64,10 @@ func build(cfg config.Config, log *slog.Logger) (p *parts, err error) {
 		// Its calls do not wait on event loops.
 		gc.Router, gc.Inline = p.rt, true
 	} else {
-		log.Warn("neither Worker nor Task has a ListenAddress: nobody can reach the clients")
+		log.Warn("no business listener", "hint", "neither Worker nor Task has a ListenAddress: nobody can reach the clients")
 	}
 	if cfg.Worker.ReadBufferSize > 0 || cfg.Task.ReadBufferSize > 0 {
-		log.Debug("ReadBufferSize is not needed: the buffers find their sizes")
+		log.Debug("setting ignored", "hint", "ReadBufferSize is not needed: the buffers find their sizes")
 	}
 	if p.gw, err = gateway.New(gc); err != nil && p.rt != nil {
 		err = errors.Join(err, p.rt.Discard())
@@ -109,7 +109,7 @@ func gatewayConfig(cfg config.Config, log *slog.Logger) gateway.Config {
 func allowedOrigins(c config.Customer, log *slog.Logger) []string {
 	origins, anyOrigin := c.Origins()
 	if anyOrigin {
-		log.Warn("AllowOrigin is an empty list: pages of every site may connect; name their origins, or \"*\" if that is meant")
+		log.Warn("any origin allowed", "hint", "AllowOrigin is an empty list: pages of every site may connect; name their origins, or \"*\" if that is meant")
 	}
 	return origins
 }

@@ -8,6 +8,10 @@
 // configured, by file, environment or flags; -check says whether a
 // configuration is right without starting anything, and -print prints it.
 //
+// On SIGHUP it reads file, environment and flags again and takes over limits,
+// origins, log level, log file, certificates and secrets without dropping anyone,
+// or says what is wrong and goes on as before: see docs/reload.md.
+//
 // Whoever is let in to the worker and task listeners controls all clients. On
 // the loopback interface that is everybody; elsewhere the configuration must say
 // who: by a secret, by client certificates or by networks. Clients' connections

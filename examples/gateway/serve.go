@@ -56,7 +56,7 @@ func serve(ctx context.Context, cfg config.Config, log *journal, again reloads, 
 	if profiles != nil {
 		background.Go(func() {
 			if err := profiles.serve(); !errors.Is(err, http.ErrServerClosed) {
-				log.Error("pprof has ended, the gateway goes on", "error", err)
+				log.Error("profiler ended", "error", err)
 			}
 		})
 	}
@@ -64,7 +64,7 @@ func serve(ctx context.Context, cfg config.Config, log *journal, again reloads, 
 	// What asks for a reload before is heard now.
 	background.Go(func() { (&reloader{reloads: again, parts: p, log: log, cfg: cfg}).serve(beside) })
 	if err := announce(stdout, p.gw.Addrs()[0], cfg.Customer.HandlePattern, p.rt, profiles); err != nil {
-		log.Warn("the addresses could not be printed", "error", err)
+		log.Warn("addresses not printed", "error", err)
 	}
 	return awaitEnd(ctx, cfg.ShutdownWaitTime, done, log.Logger)
 }
@@ -77,11 +77,11 @@ func awaitEnd(ctx context.Context, limit time.Duration, done <-chan error, log *
 		if ctx.Err() == nil {
 			return err // it has ended by itself
 		}
-		log.Info("stopping", "within", limit)
+		log.Info("stopping", "timeout", limit)
 		return stopped(err, log)
 	case <-ctx.Done():
 	}
-	log.Info("stopping", "within", limit)
+	log.Info("stopping", "timeout", limit)
 	var late <-chan time.Time // never, without a limit
 	if limit > 0 {
 		t := time.NewTimer(limit)
