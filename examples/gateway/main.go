@@ -36,6 +36,8 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal, while the first is still being obeyed, ends it at once.
 	context.AfterFunc(ctx, stop)
+	// Whenever it comes, before run listens for it and after, it ends nothing.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	stop()
 	if err != nil {
@@ -56,7 +58,6 @@ func report(w io.Writer, err error) {
 
 // run does what the command line says, and serves until ctx ends.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
-	// From the start, as the signal would end a process that does not want it.
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
