@@ -23,49 +23,62 @@ import (
 // forEver is longer than any process lives, for what has no "no limit".
 const forEver = 100 * 365 * 24 * time.Hour
 
-// build makes the gateway. rt, which is nil without worker and task listener,
-// listens already; it must be discarded if the gateway does not run.
-func build(cfg config.Config, log *slog.Logger) (gw *gateway.Gateway, rt *remote.Router, err error) {
+// parts are what a gateway is made of.
+type parts struct {
+	gw      *gateway.Gateway
+	rt      *remote.Router // nil without worker and task listener
+	limiter *limit.Limiter
+	// By which the listeners speak TLS, if they do.
+	worker, task papers
+	// What processes must prove to know; empty is nothing.
+	secrets secrets
+}
+
+// secrets are those of the two listeners.
+type secrets struct{ worker, task string }
+
+// build makes the gateway. Its Router listens already; it must be discarded if the
+// gateway does not run.
+func build(cfg config.Config, log *slog.Logger) (p *parts, err error) {
 	gc := gatewayConfig(cfg, log)
-	if gc.Limiter, err = limiter(cfg); err != nil {
-		return nil, nil, err
+	p = new(parts)
+	if p.limiter, err = limit.New(limits(cfg)); err != nil {
+		return nil, err
 	}
+	gc.Limiter = p.limiter
 	if open, shut := cfg.Customer.OnOpenCallbackApi, cfg.Customer.OnCloseCallbackApi; open != "" || shut != "" {
 		hook, err := callback.New(callback.Config{OpenURL: open, CloseURL: shut, Timeout: cfg.Customer.CallbackApiDeadline, Logger: log})
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		gc.Hooks = append(gc.Hooks, hook)
 	}
 	if cfg.Worker.ListenAddress != "" || cfg.Task.ListenAddress != "" {
-		rc, err := remoteConfig(cfg, log)
+		rc, err := p.remoteConfig(cfg, log)
 		if err == nil {
-			rt, err = remote.Listen(rc)
+			p.rt, err = remote.Listen(rc)
 		}
 		if err != nil {
-			return nil, nil, explain(err)
+			return nil, explain(err)
 		}
 		// Its calls do not wait on event loops.
-		gc.Router, gc.Inline = rt, true
+		gc.Router, gc.Inline = p.rt, true
 	} else {
 		log.Warn("no business listener", "hint", "neither Worker nor Task has a ListenAddress: nobody can reach the clients")
 	}
 	if cfg.Worker.ReadBufferSize > 0 || cfg.Task.ReadBufferSize > 0 {
 		log.Debug("setting ignored", "hint", "ReadBufferSize is not needed: the buffers find their sizes")
 	}
-	if gw, err = gateway.New(gc); err != nil && rt != nil {
-		err = errors.Join(err, rt.Discard())
+	if p.gw, err = gateway.New(gc); err != nil && p.rt != nil {
+		err = errors.Join(err, p.rt.Discard())
 	}
-	return gw, rt, err
+	return p, err
 }
 
 // gatewayConfig translates what concerns clients.
 func gatewayConfig(cfg config.Config, log *slog.Logger) gateway.Config {
 	c := cfg.Customer
-	origins, anyOrigin := c.Origins()
-	if anyOrigin {
-		log.Warn("any origin allowed", "hint", "AllowOrigin is an empty list: pages of every site may connect; name their origins, or \"*\" if that is meant")
-	}
+	origins := allowedOrigins(c, log)
 	heartbeat := c.HeartbeatInterval
 	if heartbeat == 0 {
 		heartbeat = -1
@@ -92,11 +105,22 @@ func gatewayConfig(cfg config.Config, log *slog.Logger) gateway.Config {
 	}
 }
 
-func limiter(cfg config.Config) (hooks.Limiter, error) {
+// allowedOrigins warns of a list that means everybody.
+func allowedOrigins(c config.Customer, log *slog.Logger) []string {
+	origins, anyOrigin := c.Origins()
+	if anyOrigin {
+		log.Warn("any origin allowed", "hint", "AllowOrigin is an empty list: pages of every site may connect; name their origins, or \"*\" if that is meant")
+	}
+	return origins
+}
+
+// limits are also there without a limit, as a reload or the command Limit may set
+// them later.
+func limits(cfg config.Config) limit.Config {
 	lc := limit.Config{
 		OnOpen: cfg.Limit.OnOpen, OnMessage: cfg.Limit.OnMessage, MaxClients: cfg.Customer.MaxOnlineNum,
 		ClientWindow: cfg.Customer.LimitWindowSize, ClientMessages: cfg.Customer.LimitWindowMaxRequests,
-		IPClients: cfg.Limit.IPConnections, IPOpens: cfg.Limit.IPOpens,
+		IPClients: cfg.Limit.IPConnections, IPOpens: cfg.Limit.IPOpens, Adjustable: true,
 	}
 	if lc.ClientMessages > 0 {
 		lc.ClientFirst = cfg.Customer.LimitZeroWindowMaxRequests
@@ -106,11 +130,10 @@ func limiter(cfg config.Config) (hooks.Limiter, error) {
 			}
 		}
 	}
-	// Also without limits, as the command Limit may set them later.
-	return limit.New(lc)
+	return lc
 }
 
-func remoteConfig(cfg config.Config, log *slog.Logger) (remote.Config, error) {
+func (p *parts) remoteConfig(cfg config.Config, log *slog.Logger) (remote.Config, error) {
 	w, t := cfg.Worker, cfg.Task
 	rc := remote.Config{
 		Worker: remote.Listener{
@@ -130,10 +153,9 @@ func remoteConfig(cfg config.Config, log *slog.Logger) (remote.Config, error) {
 	if w.BufferSize > 0 && w.BufferAge > 0 {
 		rc.Buffer, rc.BufferAge = w.BufferSize, w.BufferAge
 	}
-	return rc, errors.Join(
-		trust{w.Secret, w.SecretFile, w.TrustedNetworks, w.TLSCert, w.TLSKey, w.TLSClientCA, w.InsecureAllowAnyone}.apply("Worker", &rc.Worker),
-		trust{t.Secret, t.SecretFile, t.TrustedNetworks, t.TLSCert, t.TLSKey, t.TLSClientCA, t.InsecureAllowAnyone}.apply("Task", &rc.Task),
-	)
+	err := errors.Join(workerTrust(w).apply(&rc.Worker, &p.worker), taskTrust(t).apply(&rc.Task, &p.task))
+	p.secrets = secrets{rc.Worker.Secret, rc.Task.Secret}
+	return rc, err
 }
 
 // addrPort returns the address that config has checked; the zero address for

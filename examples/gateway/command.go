@@ -12,9 +12,9 @@ import (
 
 // command is what the command line says.
 type command struct {
-	file         string
-	check, print bool
-	flags        config.Flags
+	file                  string
+	check, print, version bool
+	flags                 config.Flags
 }
 
 // parse reads the command line. The error is flag.ErrHelp if it asks for help.
@@ -30,6 +30,7 @@ func parse(args, environ []string) (*command, error) {
 	fs.StringVar(&c.file, "config", c.file, "")
 	fs.BoolVar(&c.check, "check", false, "")
 	fs.BoolVar(&c.print, "print", false, "")
+	fs.BoolVar(&c.version, "version", false, "")
 	c.flags.Register(fs)
 	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return nil, err
@@ -46,7 +47,7 @@ func parse(args, environ []string) (*command, error) {
 }
 
 func help(w io.Writer) error {
-	_, err := io.WriteString(w, `usage: gateway [-config FILE] [-check | -print] [flags]
+	_, err := io.WriteString(w, `usage: gateway [-config FILE] [-check | -print | -version] [flags]
 
   -config FILE
     	read this TOML file; also the variable `+config.FileVariable+`
@@ -54,10 +55,17 @@ func help(w io.Writer) error {
     	say whether file, environment and flags are right, and start nothing
   -print
     	print the configuration that they make, as such a file
+  -version
+    	print what this program was built from
 
 Each key of the file is a flag, and an environment variable: the flag
 -Customer.ListenAddress is SLUICE_CUSTOMER_LISTENADDRESS. A flag goes before
 the variable, and that before the file. Lists are separated by commas.
+
+On SIGHUP a gateway that runs reads all of it again. It takes over what has
+changed of the keys that say so, and warns of the others, which need a restart; if
+anything is wrong, it says what, and nothing changes. Files of certificates are
+read again, and the log file is opened again, under the same names too.
 
 `)
 	if err != nil {

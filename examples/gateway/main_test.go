@@ -85,6 +85,10 @@ func TestPrintAndHelp(t *testing.T) {
 	if code, again, stderr := execute(t, nil, "-print", "-config", printed); code != 0 || again != out {
 		t.Errorf("printed again: code %d, %s%s", code, again, stderr)
 	}
+	code, out, stderr = execute(t, []string{"SLUICE_NONE=1"}, "-version")
+	if code != 0 || !strings.HasPrefix(out, "version ") || !strings.Contains(out, "\ncommit ") || !strings.Contains(out, "\nbuilt by go") || stderr != "" {
+		t.Errorf("-version: code %d\n%s%s", code, out, stderr)
+	}
 	code, out, _ = execute(t, nil, "-h")
 	if code != 0 || !strings.Contains(out, "-config FILE") || !strings.Contains(out, "-Customer.ListenAddress") {
 		t.Errorf("-h: code %d\n%s", code, out)
@@ -207,7 +211,7 @@ func TestConversions(t *testing.T) {
 	if gc := gatewayConfig(config.Default(), slog.New(slog.DiscardHandler)); gc.TrustedProxies != nil || gc.ProxyProtocol != nil {
 		t.Errorf("proxies by default: %v and %v", gc.TrustedProxies, gc.ProxyProtocol)
 	}
-	if rc, err := remoteConfig(config.Config{Worker: config.Worker{BufferSize: 1, Choice: "roundrobin", SendChanCap: 3, Advertise: "10.0.0.1:2"}}, nil); err != nil || rc.Buffer != 0 ||
+	if rc, err := new(parts).remoteConfig(config.Config{Worker: config.Worker{BufferSize: 1, Choice: "roundrobin", SendChanCap: 3, Advertise: "10.0.0.1:2"}}, nil); err != nil || rc.Buffer != 0 ||
 		rc.Choice != remote.RoundRobin || rc.QueueEvents != 3 || rc.Worker.Advertise.String() != "10.0.0.1:2" || rc.Task.Advertise.IsValid() {
 		t.Errorf("%+v", rc)
 	}

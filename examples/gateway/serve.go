@@ -19,33 +19,34 @@ import (
 
 // serve runs the gateway until ctx ends, and stops it in order: clients first,
 // then what is still going on for business processes, then their connections.
-func serve(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Writer) error {
+// Meanwhile it reloads when that is asked for.
+func serve(ctx context.Context, cfg config.Config, log *journal, again reloads, stdout io.Writer) error {
 	var background sync.WaitGroup
 	defer background.Wait()
 	var profiles *profiler
 	if cfg.PprofListenAddress != "" {
 		var err error
-		if profiles, err = listenProfiler(cfg.PprofListenAddress, log); err != nil {
+		if profiles, err = listenProfiler(cfg.PprofListenAddress, log.Logger); err != nil {
 			return fmt.Errorf("PprofListenAddress: %w", explain(err))
 		}
 		defer profiles.close()
 	}
-	gw, rt, err := build(cfg, log)
+	p, err := build(cfg, log.Logger)
 	if err != nil {
 		return err
 	}
-	if rt != nil {
-		defer func() { _ = rt.Discard() }() // of use only if the gateway did not get to run it
+	if p.rt != nil {
+		defer func() { _ = p.rt.Discard() }() // of use only if the gateway did not get to run it
 	}
 
-	trimming, stopTrimming := context.WithCancel(ctx)
-	defer stopTrimming()
-	background.Go(func() { trim.WhenIdle(trimming) })
+	beside, stopBeside := context.WithCancel(ctx)
+	defer stopBeside()
+	background.Go(func() { trim.WhenIdle(beside) })
 
 	done := make(chan error, 1)
-	go func() { done <- gw.Run(ctx) }()
+	go func() { done <- p.gw.Run(ctx) }()
 	select {
-	case <-gw.Ready():
+	case <-p.gw.Ready():
 	case err := <-done:
 		if err != nil {
 			err = fmt.Errorf("Customer.ListenAddress: %w", explain(err))
@@ -59,35 +60,47 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.W
 			}
 		})
 	}
-	warnOfOpenDoors(cfg, log, rt, profiles)
-	if err := announce(stdout, gw.Addrs()[0], cfg.Customer.HandlePattern, rt, profiles); err != nil {
+	warnOfOpenDoors(cfg, log.Logger, p.rt, profiles)
+	// What asks for a reload before is heard now.
+	background.Go(func() { (&reloader{reloads: again, parts: p, log: log, cfg: cfg}).serve(beside) })
+	if err := announce(stdout, p.gw.Addrs()[0], cfg.Customer.HandlePattern, p.rt, profiles); err != nil {
 		log.Warn("addresses not printed", "error", err)
 	}
+	return awaitEnd(ctx, cfg.ShutdownWaitTime, done, log.Logger)
+}
 
+// awaitEnd waits for the end of Run, and not for ever once ctx has ended; 0 is for
+// ever.
+func awaitEnd(ctx context.Context, limit time.Duration, done <-chan error, log *slog.Logger) error {
 	select {
 	case err := <-done:
 		if ctx.Err() == nil {
 			return err // it has ended by itself
 		}
-		done <- err
+		log.Info("stopping", "timeout", limit)
+		return stopped(err, log)
 	case <-ctx.Done():
 	}
-	log.Info("stopping", "timeout", cfg.ShutdownWaitTime)
+	log.Info("stopping", "timeout", limit)
 	var late <-chan time.Time // never, without a limit
-	if cfg.ShutdownWaitTime > 0 {
-		t := time.NewTimer(cfg.ShutdownWaitTime)
+	if limit > 0 {
+		t := time.NewTimer(limit)
 		defer t.Stop()
 		late = t.C
 	}
 	select {
 	case err := <-done:
-		if err == nil {
-			log.Info("stopped")
-		}
-		return err
+		return stopped(err, log)
 	case <-late:
-		return fmt.Errorf("not stopped in order within %v, what was left is cut off; allow more by ShutdownWaitTime", cfg.ShutdownWaitTime)
+		return fmt.Errorf("not stopped in order within %v, what was left is cut off; allow more by ShutdownWaitTime", limit)
 	}
+}
+
+func stopped(err error, log *slog.Logger) error {
+	if err == nil {
+		log.Info("stopped")
+	}
+	return err
 }
 
 // announce says where everything listens.

@@ -69,13 +69,13 @@ func TestTrustFiles(t *testing.T) {
 	certFile, keyFile := write(t, dir, "cert", cert), write(t, dir, "key", key)
 	empty, missing := write(t, dir, "empty", []byte("\n")), filepath.Join(dir, "missing")
 	for want, args := range map[string][]string{
-		"Worker.SecretFile: open " + missing:                         {"-Worker.SecretFile", missing},
-		"Task.SecretFile: " + empty + " has no secret in it":         {"-Task.SecretFile", empty},
-		"Config.Task.Secret has 5 bytes":                             {"-Task.SecretFile", write(t, dir, "short", []byte("horse"))},
-		"Task.TLSCert and TLSKey: ":                                  {"-Task.TLSCert", certFile, "-Task.TLSKey", certFile},
-		"Task.TLSClientCA: open " + missing:                          {"-Task.TLSCert", certFile, "-Task.TLSKey", keyFile, "-Task.TLSClientCA", missing},
-		"Worker.TLSClientCA: there is no certificate in " + empty:    {"-Worker.TLSCert", certFile, "-Worker.TLSKey", keyFile, "-Worker.TLSClientCA", empty},
-		"Task.ListenAddress is \"0.0.0.0:0\", which other computers": {"-Task.ListenAddress", "0.0.0.0:0"},
+		"Worker.SecretFile: open " + missing:                                         {"-Worker.SecretFile", missing},
+		"Task.SecretFile: " + empty + " has no secret in it":                         {"-Task.SecretFile", empty},
+		"Task.SecretFile: what is in " + dir + "/short has 5 bytes; use at least 16": {"-Task.SecretFile", write(t, dir, "short", []byte("horse"))},
+		"Task.TLSCert and TLSKey: ":                                                  {"-Task.TLSCert", certFile, "-Task.TLSKey", certFile},
+		"Task.TLSClientCA: open " + missing:                                          {"-Task.TLSCert", certFile, "-Task.TLSKey", keyFile, "-Task.TLSClientCA", missing},
+		"Worker.TLSClientCA: there is no certificate in " + empty:                    {"-Worker.TLSCert", certFile, "-Worker.TLSKey", keyFile, "-Worker.TLSClientCA", empty},
+		"Task.ListenAddress is \"0.0.0.0:0\", which other computers":                 {"-Task.ListenAddress", "0.0.0.0:0"},
 	} {
 		err := run(t.Context(), anyPort(args...), nil, io.Discard, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "horse") {

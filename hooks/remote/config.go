@@ -68,7 +68,8 @@ type Listener struct {
 	// no such handshake: their place is there. It should be random, and must
 	// have 16 bytes or more. Without TLS what follows the proof is neither
 	// encrypted nor tied to who has given it: whoever can change packets on
-	// the way can send others. Empty means that nobody is asked for one.
+	// the way can send others. [Router.SetSecrets] changes it. Empty means that
+	// nobody is asked for one.
 	Secret string
 	// TLS has the listener speak TLS, with everybody, trusted or not. It must
 	// have a certificate and is copied. If its ClientAuth is

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,6 +25,7 @@ type door struct {
 	r        *Router
 	name     string // secret.Worker or secret.Task
 	l        Listener
+	secret   atomic.Pointer[string] // the one in force; whether there is one, l says
 	ln       net.Listener
 	node     protocol.Node // by which ids name it
 	home     func(netip.Addr) bool
@@ -158,7 +160,7 @@ func (d *door) examine(conn net.Conn, trusted bool) (net.Conn, error) {
 		conn = secure
 	}
 	if d.l.Secret != "" && !trusted {
-		instead, err := secret.Accept(conn, d.l.Secret, d.name)
+		instead, err := secret.Accept(conn, *d.secret.Load(), d.name)
 		if err == nil && len(instead) > 0 {
 			err = errNoHello
 		}
@@ -181,7 +183,7 @@ func (d *door) hear(rw io.ReadWriter, conn net.Conn, guest bool) (io.Reader, err
 	if err := conn.SetDeadline(time.Now().Add(d.l.ReadDeadline)); err != nil {
 		return nil, err
 	}
-	instead, err := secret.Accept(rw, d.l.Secret, d.name)
+	instead, err := secret.Accept(rw, *d.secret.Load(), d.name)
 	if errors.Is(err, secret.ErrDiffers) {
 		d.r.refused()
 		secret.Refuse(rw)

@@ -157,10 +157,12 @@ func (r *Router) listen(name string, l Listener, home func(netip.Addr) bool, pat
 		r.log.Warn("listener address chosen", "listener", name, "addr", at.String(), "advertised", node.String(),
 			"hint", "the listener is on all addresses, ids name this one: set its Advertise to choose")
 	}
-	return &door{
+	d := &door{
 		r: r, name: name, l: l, ln: ln, node: node, home: home, patience: patience,
 		descriptors: ulimit.Business(),
-	}, nil
+	}
+	d.secret.Store(&l.Secret)
+	return d, nil
 }
 
 // advertised returns the address by which ids name a listener.

@@ -16,11 +16,12 @@ package config
 import "time"
 
 // Config holds the value of every key. A field's tags are the default, what
-// values are right (see [check]) and the meaning, which the help, the printed
-// configuration and the sample file show.
+// values are right (see [check]), whether it can change while the gateway runs
+// (see [Config.Reload]) and the meaning, which the help, the printed configuration
+// and the sample file show.
 type Config struct {
-	LogLevel         string        `default:"info" check:"debug|info|warn|error" help:"log this and what is worse"`
-	LogFile          string        `default:"" check:"text" help:"append the log to this file, made if missing; empty: standard error"`
+	LogLevel         string        `default:"info" check:"debug|info|warn|error" reload:"yes" help:"log this and what is worse"`
+	LogFile          string        `default:"" check:"text" reload:"yes" help:"append the log to this file, made if missing; empty: standard error"`
 	ShutdownWaitTime time.Duration `default:"5s" check:"0s.." help:"how long stopping may take; 0s: as long as it takes"`
 
 	PprofListenAddress string `default:"" check:"address?" help:"serve net/http/pprof here, for yourself alone; empty: off"`
@@ -35,11 +36,11 @@ type Config struct {
 // Limit is the section [Limit]. The existing gateway does not know the last two
 // keys.
 type Limit struct {
-	OnOpen    int `default:"0" check:"0.." help:"clients that may connect per second; 0: off"`
-	OnMessage int `default:"0" check:"0.." help:"messages that all clients may send per second, the others are dropped; 0: off"`
+	OnOpen    int `default:"0" check:"0.." reload:"yes" help:"clients that may connect per second; 0: off"`
+	OnMessage int `default:"0" check:"0.." reload:"yes" help:"messages that all clients may send per second, the others are dropped; 0: off"`
 
-	IPConnections int `default:"0" check:"0.." help:"own key: clients that one IPv4 address or IPv6 /64 may have at a time; behind a proxy all have its address; 0: off"`
-	IPOpens       int `default:"0" check:"0.." help:"own key: clients that may connect per second from one IPv4 address or IPv6 /64; behind a proxy all have its address; 0: off"`
+	IPConnections int `default:"0" check:"0.." reload:"yes" help:"own key: clients that one IPv4 address or IPv6 /64 may have at a time; behind a proxy all have its address; 0: off"`
+	IPOpens       int `default:"0" check:"0.." reload:"yes" help:"own key: clients that may connect per second from one IPv4 address or IPv6 /64; behind a proxy all have its address; 0: off"`
 }
 
 // Customer is the section [Customer], the clients' side. The existing gateway does
@@ -47,11 +48,11 @@ type Limit struct {
 type Customer struct {
 	ListenAddress       string        `default:"127.0.0.1:6060" check:"address" help:"address for clients"`
 	HandlePattern       string        `default:"/netsvr" check:"path" help:"path at which clients connect; empty: any"`
-	AllowOrigin         []string      `check:"origins" help:"web origins whose pages may connect: \"https://example.com\", or \"example.com\" for http and https, or \"*\" for any; without this key: the gateway's own; an empty list in a file: any"`
+	AllowOrigin         []string      `check:"origins" reload:"yes" help:"web origins whose pages may connect: \"https://example.com\", or \"example.com\" for http and https, or \"*\" for any; without this key: the gateway's own; an empty list in a file: any"`
 	Multicore           int           `default:"100" check:"0..100" help:"per cent of the CPUs to use as event loops, rounded up; 0: one loop"`
 	HeartbeatInterval   time.Duration `default:"120s" check:"0s.." help:"close a client that is silent for so long; 0s: never"`
 	HeartbeatMessage    string        `default:"~6YOt5rW35piO~" check:"text" help:"text message of a client that only shows that it is alive; empty: the default"`
-	MaxOnlineNum        int           `default:"0" check:"0.." help:"clients at a time; 0: no limit"`
+	MaxOnlineNum        int           `default:"0" check:"0.." reload:"yes" help:"clients at a time; 0: no limit"`
 	ReceivePackLimit    int           `default:"2097152" check:"1.." help:"largest message of a client, in bytes"`
 	SendMessageType     int           `default:"1" check:"1..2" help:"how messages are sent, 1: as text, which must be UTF-8; 2: as binary"`
 	CompressionLevel    int           `default:"0" check:"-2..9" help:"compress messages to clients that can inflate: 1 fast to 9 small; 0: off; -1: as 6; -2: as 1"`
@@ -59,11 +60,11 @@ type Customer struct {
 	OnCloseCallbackApi  string        `default:"" check:"url?" help:"tell this URL of clients that have left; empty: off"`   //nolint:revive // the name in files
 	CallbackApiDeadline time.Duration `default:"3s" check:"1ms.." help:"how long an answer of these URLs may take"`          //nolint:revive // the name in files
 
-	LimitWindowSize            time.Duration `default:"1s" check:"1ms.." help:"window in which the messages of one client are counted"`
-	LimitWindowMaxRequests     int           `default:"0" check:"0.." help:"messages of one client per window, the others are dropped; 0: off"`
-	LimitZeroWindowMaxRequests int           `default:"0" check:"0.." help:"messages of one client in its first window, if there is a limit per window; 0: as in any other"`
+	LimitWindowSize            time.Duration `default:"1s" check:"1ms.." reload:"yes" help:"window in which the messages of one client are counted"`
+	LimitWindowMaxRequests     int           `default:"0" check:"0.." reload:"yes" help:"messages of one client per window, the others are dropped; 0: off"`
+	LimitZeroWindowMaxRequests int           `default:"0" check:"0.." reload:"yes" help:"messages of one client in its first window, if there is a limit per window; 0: as in any other"`
 
-	LimitExceeded  string   `default:"drop" check:"drop|close" help:"own key: what becomes of a client with messages over its limit per window, its messages alone are dropped or it is closed with 1013"`
+	LimitExceeded  string   `default:"drop" check:"drop|close" reload:"yes" help:"own key: what becomes of a client with messages over its limit per window, its messages alone are dropped or it is closed with 1013"`
 	TrustedProxies []string `default:"" check:"networks" help:"own key: networks of HTTP proxies whose X-Forwarded-For or X-Real-IP names the client; empty: none is believed, the headers are passed on as they come"`
 	ProxyProtocol  []string `default:"" check:"networks" help:"own key: networks of proxies that begin each connection with a PROXY header of version 2, and must; empty: none"`
 }
@@ -84,12 +85,12 @@ type Worker struct {
 	Choice     string        `default:"client" check:"client|roundrobin" help:"own key: who gets an event, always one process per client or each in turn"`
 	Advertise  string        `default:"" check:"ipv4?" help:"own key: IPv4 address and port in connIds; empty: the address listened on"`
 
-	Secret              string   `default:"" check:"secret?" help:"own key: what processes must prove to know, 16 bytes or more, except on this computer and in TrustedNetworks; empty: none"`
-	SecretFile          string   `default:"" check:"text" help:"own key: file with that secret; empty: none"`
+	Secret              string   `default:"" check:"secret?" reload:"set" help:"own key: what processes must prove to know, 16 bytes or more, except on this computer and in TrustedNetworks; empty: none"`
+	SecretFile          string   `default:"" check:"text" reload:"set" help:"own key: file with that secret; empty: none"`
 	TrustedNetworks     []string `default:"" check:"trusted" help:"own key: networks, such as \"10.1.0.0/16\", whose processes need no secret"`
-	TLSCert             string   `default:"" check:"text" help:"own key: file with the certificate to speak TLS by; empty: no TLS"`
-	TLSKey              string   `default:"" check:"text" help:"own key: file with the certificate's private key"`
-	TLSClientCA         string   `default:"" check:"text" help:"own key: file with the authority whose certificates processes must show; empty: none"`
+	TLSCert             string   `default:"" check:"text" reload:"set" help:"own key: file with the certificate to speak TLS by; empty: no TLS"`
+	TLSKey              string   `default:"" check:"text" reload:"set" help:"own key: file with the certificate's private key"`
+	TLSClientCA         string   `default:"" check:"text" reload:"set" help:"own key: file with the authority whose certificates processes must show; empty: none"`
 	InsecureAllowAnyone bool     `default:"false" check:"bool" help:"own key: let in anyone who reaches the address, instead of all this"`
 }
 
@@ -104,12 +105,12 @@ type Task struct {
 	HeartbeatMessage string        `default:"~6YOt5rW35piO~" check:"text" help:"packet that only shows that the process is alive; empty: the default"`
 	Advertise        string        `default:"" check:"ipv4?" help:"own key: IPv4 address and port in uniqIds, by which processes find a client's gateway; empty: the address listened on"`
 
-	Secret              string   `default:"" check:"secret?" help:"own key: what processes must prove to know, 16 bytes or more, except on this computer and in TrustedNetworks; empty: none"`
-	SecretFile          string   `default:"" check:"text" help:"own key: file with that secret; empty: none"`
+	Secret              string   `default:"" check:"secret?" reload:"set" help:"own key: what processes must prove to know, 16 bytes or more, except on this computer and in TrustedNetworks; empty: none"`
+	SecretFile          string   `default:"" check:"text" reload:"set" help:"own key: file with that secret; empty: none"`
 	TrustedNetworks     []string `default:"" check:"trusted" help:"own key: networks, such as \"10.1.0.0/16\", whose processes need no secret"`
-	TLSCert             string   `default:"" check:"text" help:"own key: file with the certificate to speak TLS by; empty: no TLS"`
-	TLSKey              string   `default:"" check:"text" help:"own key: file with the certificate's private key"`
-	TLSClientCA         string   `default:"" check:"text" help:"own key: file with the authority whose certificates processes must show; empty: none"`
+	TLSCert             string   `default:"" check:"text" reload:"set" help:"own key: file with the certificate to speak TLS by; empty: no TLS"`
+	TLSKey              string   `default:"" check:"text" reload:"set" help:"own key: file with the certificate's private key"`
+	TLSClientCA         string   `default:"" check:"text" reload:"set" help:"own key: file with the authority whose certificates processes must show; empty: none"`
 	InsecureAllowAnyone bool     `default:"false" check:"bool" help:"own key: let in anyone who reaches the address, instead of all this"`
 }
 

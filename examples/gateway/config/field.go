@@ -14,6 +14,7 @@ type field struct {
 	def        string // the default as text
 	hasDefault bool
 	check      check
+	reload     string // when it can change while the gateway runs: see below
 	at         reflect.Value
 }
 
@@ -39,6 +40,12 @@ func newField(prefix string, sf reflect.StructField, at reflect.Value) field {
 	f := field{key: prefix + sf.Name, help: sf.Tag.Get("help"), at: at}
 	f.def, f.hasDefault = sf.Tag.Lookup("default")
 	f.check = newCheck(sf.Type, sf.Tag.Get("check"))
+	f.reload = sf.Tag.Get("reload")
+	switch f.reload {
+	case reloadYes, reloadSet, reloadNo:
+	default:
+		panic("unknown reload " + strconv.Quote(f.reload)) // the tags are part of the program
+	}
 	return f
 }
 
@@ -51,6 +58,17 @@ func sections() (names, helps []string) {
 		}
 	}
 	return names, helps
+}
+
+// meaning returns what the key means, and whether it can change.
+func (f field) meaning() string {
+	switch f.reload {
+	case reloadYes:
+		return f.help + "; changes on SIGHUP"
+	case reloadSet:
+		return f.help + "; changes on SIGHUP, but not from or to none"
+	}
+	return f.help
 }
 
 // section returns what stands before the dot.

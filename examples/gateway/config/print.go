@@ -14,7 +14,9 @@ func (c Config) TOML() string {
 	var b strings.Builder
 	b.WriteString("# Configuration of the Sluice gateway. Every key may be left out. A flag, as\n" +
 		"# -Customer.Multicore 50, or an environment variable, as\n" +
-		"# SLUICE_CUSTOMER_MULTICORE=50, goes before what is written here.\n")
+		"# SLUICE_CUSTOMER_MULTICORE=50, goes before what is written here. Send\n" +
+		"# SIGHUP to a gateway that runs, and it takes over the keys that change then; the\n" +
+		"# others need a restart.\n")
 	names, helps := sections()
 	section := ""
 	for _, f := range fieldsOf(&c) {
@@ -26,7 +28,7 @@ func (c Config) TOML() string {
 				}
 			}
 		}
-		fmt.Fprintf(&b, "\n# %s.\n", sentence(f.help))
+		fmt.Fprintf(&b, "\n# %s.\n", sentence(f.meaning()))
 		if list, ok := f.value().([]string); ok && list == nil {
 			fmt.Fprintf(&b, "# %s = [\"https://example.com\"]\n", f.name())
 			continue
@@ -110,7 +112,7 @@ func Help(w io.Writer) error {
 		if f.hasDefault {
 			def = " (default " + def + ")"
 		}
-		fmt.Fprintf(&b, "  -%s\n    \t%s%s\n", f.key, f.help, def)
+		fmt.Fprintf(&b, "  -%s\n    \t%s%s\n", f.key, f.meaning(), def)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
