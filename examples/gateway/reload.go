@@ -67,7 +67,7 @@ func (r *reloader) reload() {
 			needRestart++
 		}
 	}
-	r.log.Info("reloaded", "changed", len(changes)-needRestart, "need_restart", needRestart)
+	r.log.Info("reloaded", "changed", len(changes)-needRestart, "needRestart", needRestart)
 	r.log.level.Set(p.level)
 }
 

@@ -111,7 +111,7 @@ func TestReload(t *testing.T) {
 	log := reload("[Customer]\nAllowOrigin = [\"https://b.example\"]\nMulticore = 3\n[Limit]\nIPConnections = 1\n")
 	wantLog(t, log, `level=INFO msg="setting changed" key=Limit.IPConnections was=0 now=1`+"\n",
 		`msg="setting changed" key=Customer.AllowOrigin was=[https://a.example] now=[https://b.example]`+"\n",
-		`level=WARN msg="restart needed" key=Customer.Multicore`+"\n", "level=INFO msg=reloaded changed=2 need_restart=1\n")
+		`level=WARN msg="restart needed" key=Customer.Multicore`+"\n", "level=INFO msg=reloaded changed=2 needRestart=1\n")
 	broadcastReaches(t, task, client, "still there")
 	if got := s.handshake(t, ""); got != 429 {
 		t.Errorf("a second client of the address: %d", got)
@@ -119,12 +119,12 @@ func TestReload(t *testing.T) {
 
 	log = reload("[Customer]\nAllowOrigin = [\"https://b.example\"]\nMaxOnlineNum = 1\nMulticore = 3\n")
 	wantLog(t, log, "key=Limit.IPConnections was=1 now=0\n", "key=Customer.MaxOnlineNum was=0 now=1\n",
-		`msg="restart needed" key=Customer.Multicore`, "changed=2 need_restart=1")
+		`msg="restart needed" key=Customer.Multicore`, "changed=2 needRestart=1")
 	if got := s.handshake(t, ""); got != 503 {
 		t.Errorf("one client more than there may be: %d", got)
 	}
 
-	wantLog(t, reload("[Customer]\nAllowOrigin = [\"https://b.example\"]\n"), "changed=1 need_restart=0")
+	wantLog(t, reload("[Customer]\nAllowOrigin = [\"https://b.example\"]\n"), "changed=1 needRestart=0")
 	if got := s.handshake(t, "https://b.example"); got != 101 {
 		t.Errorf("an origin that is listed now: %d", got)
 	}
@@ -179,7 +179,7 @@ func TestReloadRejected(t *testing.T) {
 			t.Errorf("%s: an origin that is not listed: %d", name, got)
 		}
 	}
-	wantLog(t, reload(good), "changed=0 need_restart=0")
+	wantLog(t, reload(good), "changed=0 needRestart=0")
 	if err := client.WriteMessage(websocket.PingMessage, nil); err != nil {
 		t.Error(err)
 	}
@@ -273,7 +273,7 @@ func TestReloadCertificates(t *testing.T) {
 	wantLog(t, s.hangUp(t), "Task.TLSClientCA: open ", "problems=1")
 	log = reload("[Worker]\nChoice = \"client\"\n")
 	wantLog(t, log, `msg="restart needed" key=Task.TLSCert`, `msg="restart needed" key=Task.TLSKey`, `msg="restart needed" key=Task.TLSClientCA`,
-		"changed=0 need_restart=3")
+		"changed=0 needRestart=3")
 	if _, err := dial(now, now); err != nil {
 		t.Errorf("by TLS, as before: %v", err)
 	}
@@ -309,10 +309,10 @@ func TestReloadSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, dir, "secret", []byte(other))
-	wantLog(t, s.hangUp(t), `msg="secret changed" listener=worker`, "changed=0 need_restart=0")
+	wantLog(t, s.hangUp(t), `msg="secret changed" listener=worker`, "changed=0 needRestart=0")
 	check(other, known)
 	wantLog(t, reload("[Task]\nSecret = \""+other+"\"\n"), `msg="setting changed" key=Task.Secret was=*** now=***`,
-		`msg="secret changed" listener=task`, "changed=1 need_restart=0")
+		`msg="secret changed" listener=task`, "changed=1 needRestart=0")
 	check(other, other)
 	before.send(t, protocol.Cmd_UniqIdCount, nil)
 	before.next(t, protocol.Cmd_UniqIdCount, new(protocol.UniqIdCountResp))
@@ -321,7 +321,7 @@ func TestReloadSecrets(t *testing.T) {
 	wantLog(t, reload("LogLevel = \"debug\"\n[Task]\nSecret = \""+known+"\"\n"), "Worker.SecretFile: what is in ", "has 5 bytes", "reload rejected")
 	check(other, other)
 	write(t, dir, "secret", []byte(known))
-	wantLog(t, reload(""), `msg="restart needed" key=Task.Secret`, "changed=0 need_restart=1")
+	wantLog(t, reload(""), `msg="restart needed" key=Task.Secret`, "changed=0 needRestart=1")
 	check(known, other)
 	if log := s.log.String(); strings.Contains(log, known) || strings.Contains(log, other) {
 		t.Errorf("the log shows a secret:\n%s", log)
@@ -338,7 +338,7 @@ func TestReloadWithoutFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantLog(t, s.hangUp(t), "Task.SecretFile: open ", "problems=1")
-	wantLog(t, reload("[Limit]\nOnOpen = 9\n"), "key=Limit.OnOpen", `msg="restart needed" key=Task.SecretFile`, "changed=1 need_restart=1")
+	wantLog(t, reload("[Limit]\nOnOpen = 9\n"), "key=Limit.OnOpen", `msg="restart needed" key=Task.SecretFile`, "changed=1 needRestart=1")
 	if err := secret.Prove(dialBusiness(t, s.task), known, secret.Task); err != nil {
 		t.Error(err)
 	}
@@ -375,7 +375,7 @@ func TestReloadLogFile(t *testing.T) {
 	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	wantLog(t, awaitLog(t, func() string { return read("log") }), "msg=reloaded changed=0 need_restart=0\n")
+	wantLog(t, awaitLog(t, func() string { return read("log") }), "msg=reloaded changed=0 needRestart=0\n")
 	if log := read("log.1"); !strings.Contains(log, "msg=starting") || strings.Contains(log, "msg=reloaded") {
 		t.Errorf("the file that was moved away has:\n%s", log)
 	}
