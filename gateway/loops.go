@@ -12,6 +12,7 @@ import (
 type LoopStats struct {
 	// Transport is the transport's place in Config.Transports.
 	Transport int
+	// LoopStats is what the transport tells of it.
 	transport.LoopStats
 }
 

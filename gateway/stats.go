@@ -54,12 +54,14 @@ type Stats struct {
 	// Workers is what those goroutines do that call the Router. With
 	// Config.Inline they have nothing to do.
 	Workers WorkerStats
-	// Loops is what each event loop does, by transport and index, and
-	// LoopLag how long loops take to get to what is posted to them, in seconds:
-	// each that has clients is asked once a second. LoopLate is how long one has
-	// been asked that has not answered yet, the longest if there are several.
-	Loops    []LoopStats
-	LoopLag  transport.Histogram
+	// Loops is what each event loop does, by transport and index. The slice is
+	// the caller's.
+	Loops []LoopStats
+	// LoopLag is how long loops take to get to what is posted to them, in
+	// seconds: each that has clients is asked once a second.
+	LoopLag transport.Histogram
+	// LoopLate is how long a loop has been asked that has not answered yet, the
+	// longest if there are several.
 	LoopLate time.Duration
 }
 
