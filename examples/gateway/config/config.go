@@ -30,6 +30,7 @@ type Config struct {
 	Customer Customer `help:"where clients connect"`
 	Worker   Worker   `help:"where business processes register for events"`
 	Task     Task     `help:"where business processes send commands"`
+	Admin    Admin    `help:"own section: where whoever operates the gateway looks: dashboard, metrics, health, profiles"`
 	Metrics  Metrics  `help:"what the command Metrics answers with"`
 }
 
@@ -112,6 +113,16 @@ type Task struct {
 	TLSKey              string   `default:"" check:"text" reload:"set" help:"own key: file with the certificate's private key"`
 	TLSClientCA         string   `default:"" check:"text" reload:"set" help:"own key: file with the authority whose certificates processes must show; empty: none"`
 	InsecureAllowAnyone bool     `default:"false" check:"bool" help:"own key: let in anyone who reaches the address, instead of all this"`
+}
+
+// Admin is the section [Admin], which the existing gateway does not know.
+type Admin struct {
+	ListenAddress string `default:"" check:"business?" help:"serve the dashboard at /, /metrics, /healthz, /readyz and /debug/pprof/ here, \":6064\" is on this computer only; empty: off"`
+	Token         string `default:"" check:"secret?" help:"what operators and scrapers must show, 16 bytes or more; health is for all; empty: nothing, and only this computer is answered"`
+	TokenFile     string `default:"" check:"text" help:"file with that token; empty: none"`
+	Actions       bool   `default:"false" check:"bool" help:"let operators put clients offline and send messages, which needs a token"`
+	TLSCert       string `default:"" check:"text" reload:"set" help:"file with the certificate to speak https by; empty: http"`
+	TLSKey        string `default:"" check:"text" reload:"set" help:"file with the certificate's private key"`
 }
 
 // Metrics is the section [Metrics].

@@ -63,7 +63,7 @@ func TestReloadIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, text := range []string{help.String(), Default().TOML()} {
-		if n, want := strings.Count(text, "changes on SIGHUP"), 12+10; n != want {
+		if n, want := strings.Count(text, "changes on SIGHUP"), 12+10+2; n != want {
 			t.Errorf("%d keys say so, want %d:\n%s", n, want, text)
 		}
 	}

@@ -19,7 +19,7 @@ func (l *loader) checkTogether() (problems Problems) {
 	}
 	ok := func(a, b string) bool { return !l.bad[a] && !l.bad[b] }
 
-	listeners := []string{"Customer.ListenAddress", "Worker.ListenAddress", "Task.ListenAddress", "PprofListenAddress"}
+	listeners := []string{"Customer.ListenAddress", "Worker.ListenAddress", "Task.ListenAddress", "Admin.ListenAddress", "PprofListenAddress"}
 	for i, b := range listeners {
 		for _, a := range listeners[:i] {
 			if ok(a, b) && collide(l.address(a), l.address(b)) {
@@ -36,7 +36,7 @@ func (l *loader) checkTogether() (problems Problems) {
 	for _, section := range []string{"Worker", "Task"} {
 		problems = append(problems, l.checkTrust(section, add)...)
 	}
-	return problems
+	return append(problems, l.checkAdmin(add)...)
 }
 
 func (l *loader) text(key string) string { return l.fields[key].value().(string) }

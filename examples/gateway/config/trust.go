@@ -10,28 +10,11 @@ import (
 // processes. add blames the one of two keys that was set last.
 func (l *loader) checkTrust(section string, add func(key, other, text string)) (problems Problems) {
 	key := func(name string) string { return section + "." + name }
-	set := func(name string) bool {
-		if l.bad[key(name)] {
-			return false
-		}
-		switch v := l.fields[key(name)].value().(type) {
-		case string:
-			return v != ""
-		case []string:
-			return len(v) > 0
-		case bool:
-			return v
-		}
-		return false
-	}
+	set := func(name string) bool { return l.isSet(key(name)) }
 	if set("Secret") && set("SecretFile") {
 		add(key("SecretFile"), key("Secret"), "and %s (%s) are the same thing; remove one")
 	}
-	for _, pair := range [][2]string{{"TLSCert", "TLSKey"}, {"TLSKey", "TLSCert"}, {"TLSClientCA", "TLSCert"}} {
-		if has, needs := pair[0], pair[1]; set(has) && !set(needs) && !l.bad[key(needs)] {
-			problems = append(problems, l.sources[key(has)].problem(key(has), "needs "+key(needs)+" too; set it"))
-		}
-	}
+	problems = l.needs(section, [2]string{"TLSCert", "TLSKey"}, [2]string{"TLSKey", "TLSCert"}, [2]string{"TLSClientCA", "TLSCert"})
 	protected := false
 	for _, name := range []string{"Secret", "SecretFile", "TLSClientCA", "TrustedNetworks"} {
 		if !set(name) {
@@ -51,6 +34,53 @@ func (l *loader) checkTrust(section string, add func(key, other, text string)) (
 		"S.TLSClientCA with a certificate, or S.TrustedNetworks, or listen on 127.0.0.1; if anyone may indeed, set S.InsecureAllowAnyone"
 	filled := strings.NewReplacer("S.", section+".", "ADDR", l.text(address)).Replace(text)
 	return append(problems, l.sources[address].problem(address, filled))
+}
+
+// checkAdmin finds what is wrong with who may look at the gateway, and act on it.
+func (l *loader) checkAdmin(add func(key, other, text string)) (problems Problems) {
+	const address, token, file, actions = "Admin.ListenAddress", "Admin.Token", "Admin.TokenFile", "Admin.Actions"
+	if l.isSet(token) && l.isSet(file) {
+		add(file, token, "and %s (%s) are the same thing; remove one")
+	}
+	problems = l.needs("Admin", [2]string{"TLSCert", "TLSKey"}, [2]string{"TLSKey", "TLSCert"})
+	if l.isSet(token) || l.isSet(file) || l.bad[token] || l.bad[file] {
+		return problems
+	}
+	if l.isSet(actions) {
+		problems = append(problems, l.sources[actions].problem(actions, "lets operators act on all clients, and needs Admin.Token or Admin.TokenFile; set one"))
+	}
+	if !l.bad[address] && isExposed(l.address(address)) {
+		problems = append(problems, l.sources[address].problem(address, "is "+quote(l.text(address))+
+			", which other computers reach, and who reaches it sees who is connected; set Admin.Token or Admin.TokenFile, or listen on 127.0.0.1"))
+	}
+	return problems
+}
+
+// isSet reports whether a key says something, and something right.
+func (l *loader) isSet(key string) bool {
+	if l.bad[key] {
+		return false
+	}
+	switch v := l.fields[key].value().(type) {
+	case string:
+		return v != ""
+	case []string:
+		return len(v) > 0
+	case bool:
+		return v
+	}
+	return false
+}
+
+// needs finds keys of a section that are set without the one beside them.
+func (l *loader) needs(section string, pairs ...[2]string) (problems Problems) {
+	for _, pair := range pairs {
+		has, needs := section+"."+pair[0], section+"."+pair[1]
+		if l.isSet(has) && !l.isSet(needs) && !l.bad[needs] {
+			problems = append(problems, l.sources[has].problem(has, "needs "+needs+" too; set it"))
+		}
+	}
+	return problems
 }
 
 // isExposed reports whether an address is certainly not this computer's own. Of

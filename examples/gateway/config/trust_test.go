@@ -54,6 +54,22 @@ func TestWhoIsLetIn(t *testing.T) {
 			`3: Task.TrustedNetworks is the text "10.0.0.0/8"; use a list of networks, such as ["10.0.0.0/8"]`,
 			`4: Task.Secret is not a text; use a text in quotes`,
 		}},
+		{"operators from elsewhere", "[Admin]\nListenAddress = '0.0.0.0:6064'\nActions = true", []string{
+			`2: Admin.ListenAddress is "0.0.0.0:6064", which other computers reach, and who reaches it sees who is connected; ` +
+				`set Admin.Token or Admin.TokenFile, or listen on 127.0.0.1`,
+			`3: Admin.Actions lets operators act on all clients, and needs Admin.Token or Admin.TokenFile; set one`,
+		}},
+		{"operators with a token", "[Admin]\nListenAddress = '0.0.0.0:6064'\nActions = true\nTokenFile = 'f'", nil},
+		{"operators on this computer", "[Admin]\nListenAddress = ':6064'", nil},
+		{"operators with two tokens, and half of a certificate", "[Admin]\nToken = '" + known + "'\nTokenFile = 'f'\nTLSKey = 'k'", []string{
+			`3: Admin.TokenFile and Admin.Token (line 2) are the same thing; remove one`, `4: Admin.TLSKey needs Admin.TLSCert too; set it`,
+		}},
+		{"operators with a short token", "[Admin]\nListenAddress = '0.0.0.0:6064'\nActions = true\nToken = 'horse'", []string{
+			`4: Admin.Token has 5 bytes; use at least 16, random ones`,
+		}},
+		{"operators where clients are", "Customer.ListenAddress = '127.0.0.1:6060'\nAdmin.ListenAddress = ':6060'", []string{
+			`2: Admin.ListenAddress is the address of Customer.ListenAddress too (line 1); give each a port of its own`,
+		}},
 		{"a short secret", "Task.ListenAddress = '0.0.0.0:6062'\nTask.Secret = 'horse'", []string{`2: Task.Secret has 5 bytes; use at least 16, random ones`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
