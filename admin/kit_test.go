@@ -1,0 +1,150 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sluicegate/sluice/gateway"
+	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/leaks"
+	"github.com/sluicegate/sluice/transport"
+	"github.com/sluicegate/sluice/transport/gnet"
+)
+
+func TestMain(m *testing.M) { leaks.Main(m) }
+
+// wait bounds what a test awaits: it is reached only if a promise is broken.
+const wait = 20 * time.Second
+
+const token = "a token of the tests"
+
+// A site is a gateway with an Admin, and a client of both.
+type site struct {
+	t    *testing.T
+	gw   *gateway.Gateway
+	adm  *Admin
+	url  string // of the Admin
+	ws   string // of the gateway
+	log  *book
+	stop func() error
+}
+
+// subscriber is business code: a client subscribes to the topics in its query, and
+// what it sends comes back.
+func subscriber() hooks.Router {
+	return hooks.RouterFuncs{
+		OnOpen: func(ctx context.Context, bus hooks.Bus, e hooks.OpenEvent) {
+			u := hooks.ConnInfoUpdate{UniqID: e.UniqID, Data: []byte(e.UniqID)}
+			for pair := range strings.SplitSeq(e.RawQuery, "&") {
+				switch k, v, _ := strings.Cut(pair, "="); k {
+				case "topic":
+					u.NewTopics = append(u.NewTopics, unescape(v))
+				case "customer":
+					u.NewCustomerID = unescape(v)
+				case "session":
+					u.NewSession = unescape(v)
+				}
+			}
+			_ = bus.UpdateConnInfo(ctx, u)
+		},
+		OnMessage: func(ctx context.Context, bus hooks.Bus, e hooks.MessageEvent) {
+			_ = bus.SingleCast(ctx, e.UniqID, e.Data)
+		},
+	}
+}
+
+// start runs a gateway whose Admin listens.
+func start(t *testing.T, cfg Config, change ...func(*gateway.Config)) *site {
+	t.Helper()
+	s := &site{t: t, log: &book{}}
+	cfg.Addr, cfg.Logger = "127.0.0.1:0", slog.New(slog.NewTextHandler(s.log, nil))
+	var err error
+	s.adm, err = Listen(cfg)
+	must(t, err)
+	s.url = "http://" + s.adm.Addr().String()
+	s.run(change...)
+	return s
+}
+
+// run runs the gateway until the test ends.
+func (s *site) run(change ...func(*gateway.Config)) {
+	s.t.Helper()
+	g := gateway.Config{
+		Transports: []transport.Transport{gnet.Listen("127.0.0.1:0", gnet.Loops(1))},
+		Router:     subscriber(), Hooks: []any{s.adm}, DrainTime: -1, Logger: slog.New(slog.DiscardHandler),
+	}
+	for _, f := range change {
+		f(&g)
+	}
+	var err error
+	s.gw, err = gateway.New(g)
+	must(s.t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.gw.Run(ctx) }()
+	s.stop = sync.OnceValue(func() error {
+		cancel()
+		return within(s.t, ended, "the gateway's end")
+	})
+	s.t.Cleanup(func() { must(s.t, s.stop()) })
+	within(s.t, s.gw.Ready(), "the gateway")
+	s.ws = "ws://" + s.gw.Addrs()[0].String() + "/"
+}
+
+// client has no connections of others, and follows no redirects.
+func client1(t *testing.T) *http.Client {
+	tr := &http.Transport{}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr, Timeout: wait, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+// book keeps what is logged.
+type book struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *book) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *book) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func within[T any](t *testing.T, c <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(wait):
+		t.Fatalf("timed out: %s", what)
+		panic("unreachable")
+	}
+}
+
+func body(t *testing.T, r *http.Response) string {
+	t.Helper()
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	must(t, err)
+	return string(b)
+}
