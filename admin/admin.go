@@ -55,12 +55,16 @@ import (
 
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/transport"
 )
 
 // Metrics is what an Admin wants of hooks/metrics.
 type Metrics interface {
 	// Handler serves the metrics. It is called once, by [New] or [Listen].
 	Handler() http.Handler
+	// HandlerTimes returns how long the Router's calls have taken, in seconds. It
+	// is called once a second while the gateway runs, and must not block.
+	HandlerTimes() map[hooks.EventKind]transport.Histogram
 }
 
 // target is what an Admin wants of the Bus that it is run with: a
@@ -69,6 +73,7 @@ type target interface {
 	hooks.Bus
 	Stats() gateway.Stats
 	Status() gateway.Status
+	SlowClients(ctx context.Context, n int) ([]gateway.SlowClient, error)
 }
 
 var (
@@ -176,7 +181,7 @@ func (a *Admin) Run(ctx context.Context, bus hooks.Bus) error {
 	}
 	gw, ok := bus.(target)
 	if !ok {
-		return errors.Join(fmt.Errorf("admin: Run was given a %T, which is no *gateway.Gateway and has not its Stats and Status; "+
+		return errors.Join(fmt.Errorf("admin: Run was given a %T, which is no *gateway.Gateway and has not its Stats, Status and SlowClients; "+
 			"list the Admin in gateway.Config.Hooks", bus), a.Discard())
 	}
 	a.target.Store(&gw)

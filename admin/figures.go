@@ -3,9 +3,11 @@ package admin
 import (
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/sluicegate/sluice/gateway"
+	"github.com/sluicegate/sluice/transport"
 )
 
 // figures are what was read of the gateway at one moment.
@@ -13,19 +15,12 @@ type figures struct {
 	at     time.Time
 	status gateway.Status
 	gateway.Stats
-	handlers histogram // all calls
-}
-
-// histogram is a transport.Histogram.
-type histogram struct {
-	Bounds []float64
-	Counts []int64
-	Sum    float64
+	handlers transport.Histogram // of all calls
 }
 
 // since returns what has come to h after before.
-func since(h, before histogram) histogram {
-	d := histogram{Bounds: h.Bounds, Counts: slices.Clone(h.Counts), Sum: h.Sum}
+func since(h, before transport.Histogram) transport.Histogram {
+	d := transport.Histogram{Bounds: h.Bounds, Counts: slices.Clone(h.Counts), Sum: h.Sum}
 	if len(before.Counts) == len(d.Counts) {
 		for i, n := range before.Counts {
 			d.Counts[i] -= n
@@ -36,11 +31,11 @@ func since(h, before histogram) histogram {
 }
 
 // add returns both together.
-func add(h, more histogram) histogram {
+func add(h, more transport.Histogram) transport.Histogram {
 	if len(h.Counts) == 0 {
 		return more
 	}
-	sum := histogram{Bounds: h.Bounds, Counts: slices.Clone(h.Counts), Sum: h.Sum}
+	sum := transport.Histogram{Bounds: h.Bounds, Counts: slices.Clone(h.Counts), Sum: h.Sum}
 	if len(more.Counts) == len(sum.Counts) {
 		for i, n := range more.Counts {
 			sum.Counts[i] += n
@@ -50,17 +45,10 @@ func add(h, more histogram) histogram {
 	return sum
 }
 
-func count(h histogram) (n int64) {
-	for _, c := range h.Counts {
-		n += c
-	}
-	return n
-}
-
 // quantile returns where a share q of h lies, taking what is in a bucket as spread
 // evenly over it. What is beyond the last bound is taken to be there.
-func quantile(h histogram, q float64) float64 {
-	rank := q * float64(count(h))
+func quantile(h transport.Histogram, q float64) float64 {
+	rank := q * float64(h.Count())
 	below := int64(0)
 	for i, n := range h.Counts {
 		if n <= 0 || float64(below+n) < rank {
@@ -83,8 +71,8 @@ func quantile(h histogram, q float64) float64 {
 }
 
 // timesOf returns nil if there are none.
-func timesOf(h histogram) *times {
-	if count(h) <= 0 {
+func timesOf(h transport.Histogram) *times {
+	if h.Count() <= 0 {
 		return nil
 	}
 	return &times{P50: round(quantile(h, .5)), P99: round(quantile(h, .99)), Max: round(quantile(h, 1))}
@@ -102,15 +90,24 @@ func sampleOf(before, now figures) sample {
 	handled := since(now.handlers, before.handlers)
 	s := sample{
 		Time: now.at.UnixMilli(), Status: now.status.String(),
-		Clients: now.Clients, Held: now.Held, Stuck: now.Stuck,
+		Clients: now.Clients, Customers: now.Customers, Topics: now.Topics,
+		Held: now.Held, HeldLimit: now.HeldLimit, Stuck: now.Stuck,
 		Opened: rate(before.Opened, now.Opened), Closed: rate(before.Closed, now.Closed),
 		Heartbeats: rate(before.Heartbeats, now.Heartbeats),
 		In:         rate(before.MessagesIn, now.MessagesIn), Out: rate(before.MessagesOut, now.MessagesOut),
 		BytesIn: rate(before.BytesIn, now.BytesIn), BytesOut: rate(before.BytesOut, now.BytesOut),
-		Handled: rate(0, count(handled)), Handler: timesOf(handled),
+		Handled: rate(0, handled.Count()), Handler: timesOf(handled),
+		Lag: timesOf(since(now.LoopLag, before.LoopLag)), Late: round(now.LoopLate.Seconds()),
+		Workers: workers{Busy: now.Workers.Busy, Waiting: now.Workers.Waiting, Limit: now.Workers.Limit},
 	}
 	for reason, n := range now.Drops {
 		put(&s.Drops, string(reason), rate(before.Drops[reason].Messages, n.Messages))
+	}
+	for kind, n := range now.Closes {
+		put(&s.Closes, kindName(kind), rate(before.Closes[kind], n))
+	}
+	for reason, n := range now.Refused {
+		put(&s.Refused, string(reason), rate(before.Refused[reason], n))
 	}
 	return s
 }
@@ -137,3 +134,6 @@ func round(v float64) float64 {
 	}
 	return math.Round(v*scale) / scale
 }
+
+// kindName is how the page calls a kind of end.
+func kindName(k gateway.CloseKind) string { return strconv.Itoa(k.Code) + " " + k.Reason }

@@ -98,8 +98,8 @@ func (s *site) run(change ...func(*gateway.Config)) {
 	s.ws = "ws://" + s.gw.Addrs()[0].String() + "/"
 }
 
-// client has no connections of others, and follows no redirects.
-func client1(t *testing.T) *http.Client {
+// httpClient has no connections of others, and follows no redirects.
+func httpClient(t *testing.T) *http.Client {
 	tr := &http.Transport{}
 	t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr, Timeout: wait, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

@@ -39,12 +39,13 @@ type live struct {
 	wake    chan struct{}
 	now     func() time.Time
 
-	mu    sync.Mutex
-	last  figures
-	ring  []sample // at most window
-	pages map[string]page
-	table *tables // the last; nil while no page is open
-	loops map[loopKey]histogram
+	mu      sync.Mutex
+	last    figures
+	ring    []sample // at most window
+	pages   map[string]page
+	table   *tables                         // the last; nil while no page is open
+	loops   map[loopKey]transport.Histogram // as of the last tables, at loopsAt
+	loopsAt time.Time
 }
 
 // A page is an open one.
@@ -108,7 +109,13 @@ func (l *live) run(ctx context.Context, t target) error {
 
 // read reads the gateway.
 func (l *live) read() figures {
-	return figures{at: l.now(), status: l.target.Status(), Stats: l.target.Stats()}
+	f := figures{at: l.now(), status: l.target.Status(), Stats: l.target.Stats()}
+	if l.cfg.Metrics != nil {
+		for _, h := range l.cfg.Metrics.HandlerTimes() {
+			f.handlers = add(f.handlers, h)
+		}
+	}
+	return f
 }
 
 // sampling takes samples until ctx ends, also while nobody looks: it costs a few

@@ -69,11 +69,12 @@ type sample struct {
 	Closes  map[string]float64 `json:"closes,omitempty"`
 	Refused map[string]float64 `json:"refused,omitempty"`
 
-	// Handled are calls of handlers, Handler their times, Lag those by which
-	// event loops were late. Without any there is none.
+	// Handled are calls of handlers, Handler their times, Lag those that
+	// event loops took to get to what they were asked. Without any there is none.
 	Handled float64 `json:"handled"`
 	Handler *times  `json:"handler,omitempty"`
 	Lag     *times  `json:"lag,omitempty"`
+	Late    float64 `json:"late"` // for how long a loop has not answered
 	Workers workers `json:"workers"`
 }
 

@@ -5,6 +5,9 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/sluicegate/sluice/hooks/remote"
+	"github.com/sluicegate/sluice/transport"
 )
 
 const (
@@ -17,6 +20,8 @@ const (
 	// one: that holds the registry up.
 	maxRows   = 20
 	maxTopics = 50_000
+	// maxProcesses and maxLoops bound what an operator has chosen the number of.
+	maxProcesses, maxLoops = 100, 256
 	// maxText bounds names in tables, in bytes.
 	maxText = 256
 )
@@ -54,8 +59,13 @@ func (l *live) tabulate(ctx context.Context) {
 	now := l.read()
 	t := &tables{Type: "tables", Time: now.at.UnixMilli(), Totals: totalsOf(now)}
 	l.topics(ctx, t)
+	l.slow(ctx, t)
+	if l.cfg.Remote != nil {
+		t.Processes = processesOf(l.cfg.Remote.Processes())
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	t.Loops = l.loopsOf(now)
 	l.table = t
 	l.publish(ctx, t)
 }
@@ -70,7 +80,55 @@ func totalsOf(f figures) totals {
 			t.Drops[string(reason)] = n.Messages
 		}
 	}
+	for kind, n := range f.Closes {
+		if n > 0 {
+			t.Closes[kindName(kind)] += n
+		}
+	}
 	return t
+}
+
+// slow fills in the clients for whom most waits. Loops that do not answer in time
+// leave theirs out.
+func (l *live) slow(ctx context.Context, t *tables) {
+	ctx, cancel := context.WithTimeout(ctx, tablePause)
+	defer cancel()
+	found, _ := l.target.SlowClients(ctx, maxRows)
+	for _, c := range found {
+		s := slow{UniqID: c.UniqID, Waiting: c.Waiting}
+		s.CustomerID, _ = cut(c.CustomerID, maxText)
+		t.Slow = append(t.Slow, s)
+	}
+}
+
+// processesOf returns the rows of the first processes.
+func processesOf(all []remote.ProcessInfo) (rows []process) {
+	for _, p := range all[:min(len(all), maxProcesses)] {
+		rows = append(rows, process{
+			ID: p.ConnID, RemoteAddr: p.RemoteAddr, Events: p.Events, Clients: p.Clients,
+			QueuedEvents: p.QueuedEvents, QueuedBytes: p.QueuedBytes, Sent: p.Sent, Since: p.Since.UnixMilli(), Leaving: p.Leaving,
+		})
+	}
+	return rows
+}
+
+// loopsOf returns the rows of the first loops. The caller has l.mu.
+func (l *live) loopsOf(now figures) (rows []loop) {
+	before, seconds := l.loops, now.at.Sub(l.loopsAt).Seconds()
+	l.loops, l.loopsAt = make(map[loopKey]transport.Histogram), now.at
+	for _, s := range now.Loops[:min(len(now.Loops), maxLoops)] {
+		key := loopKey{s.Transport, s.Index}
+		l.loops[key] = s.Flushes
+		row := loop{
+			Transport: s.Transport, Index: s.Index, Connections: s.Connections, Tasks: s.Tasks, MailboxBytes: s.MailboxBytes,
+		}
+		was, known := before[key]
+		if d := since(s.Flushes, was); known && d.Count() > 0 && seconds > 0 {
+			row.Writes, row.Written = round(float64(d.Count())/seconds), round(d.Sum/float64(d.Count()))
+		}
+		rows = append(rows, row)
+	}
+	return rows
 }
 
 // topics fills in the largest topics.
