@@ -3,13 +3,16 @@ package admin
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
-	"strings"
+	"net/url"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gorilla/websocket"
 
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks"
@@ -41,18 +44,10 @@ type site struct {
 func subscriber() hooks.Router {
 	return hooks.RouterFuncs{
 		OnOpen: func(ctx context.Context, bus hooks.Bus, e hooks.OpenEvent) {
-			u := hooks.ConnInfoUpdate{UniqID: e.UniqID, Data: []byte(e.UniqID)}
-			for pair := range strings.SplitSeq(e.RawQuery, "&") {
-				switch k, v, _ := strings.Cut(pair, "="); k {
-				case "topic":
-					u.NewTopics = append(u.NewTopics, unescape(v))
-				case "customer":
-					u.NewCustomerID = unescape(v)
-				case "session":
-					u.NewSession = unescape(v)
-				}
-			}
-			_ = bus.UpdateConnInfo(ctx, u)
+			q, _ := url.ParseQuery(e.RawQuery)
+			_ = bus.UpdateConnInfo(ctx, hooks.ConnInfoUpdate{
+				UniqID: e.UniqID, NewTopics: q["topic"], NewCustomerID: q.Get("customer"), NewSession: q.Get("session"), Data: []byte(e.UniqID),
+			})
 		},
 		OnMessage: func(ctx context.Context, bus hooks.Bus, e hooks.MessageEvent) {
 			_ = bus.SingleCast(ctx, e.UniqID, e.Data)
@@ -96,6 +91,45 @@ func (s *site) run(change ...func(*gateway.Config)) {
 	s.t.Cleanup(func() { must(s.t, s.stop()) })
 	within(s.t, s.gw.Ready(), "the gateway")
 	s.ws = "ws://" + s.gw.Addrs()[0].String() + "/"
+}
+
+// A member is a client of the gateway.
+type member struct {
+	t      *testing.T
+	conn   *websocket.Conn
+	uniqID string
+}
+
+// join connects a client, with topics and so on as subscriber has them.
+func (s *site) join(query url.Values) *member {
+	s.t.Helper()
+	conn, _, err := websocket.DefaultDialer.Dial(s.ws+"?"+query.Encode(), nil)
+	must(s.t, err)
+	s.t.Cleanup(func() { conn.Close() })
+	m := &member{t: s.t, conn: conn}
+	m.uniqID = m.read()
+	return m
+}
+
+func (m *member) read() string {
+	m.t.Helper()
+	must(m.t, m.conn.SetReadDeadline(time.Now().Add(wait)))
+	_, b, err := m.conn.ReadMessage()
+	must(m.t, err)
+	return string(b)
+}
+
+// closed waits for the end and returns its close code.
+func (m *member) closed() int {
+	m.t.Helper()
+	must(m.t, m.conn.SetReadDeadline(time.Now().Add(wait)))
+	for {
+		_, _, err := m.conn.ReadMessage()
+		if e := (*websocket.CloseError)(nil); errors.As(err, &e) {
+			return e.Code
+		}
+		must(m.t, err)
+	}
 }
 
 // httpClient has no connections of others, and follows no redirects.
