@@ -52,7 +52,7 @@ func TestScreenshots(t *testing.T) {
 				w.await("it asks for the token", `seen($('#token'))`)
 				w.typeIn("#token", by+"\r")
 			}
-			w.await("it is live", `document.body.dataset.link === 'live' && $$('#tables tbody tr').length > 3 && tile('Clients') !== '–'`)
+			w.await("it is live", `document.body.dataset.link === 'live' && $$('#left-tables tbody tr').length > 3 && tile('Clients') !== '–'`)
 			must(t, os.WriteFile(filepath.Join(dir, p.name+".png"), w.picture(), 0o644))
 		})
 	}

@@ -67,7 +67,7 @@ func (w tab) await(what, condition string) {
 		const $ = (s) => document.querySelector(s);
 		const $$ = (s) => [...document.querySelectorAll(s)];
 		const text = (s) => $(s)?.textContent ?? '';
-		const tile = (name) => $$('.tile').find((t) => t.firstChild.textContent === name)?.querySelector('.big').textContent ?? '';
+		const tile = (name) => $$('.tile').find((t) => t.querySelector('dt').textContent === name)?.querySelector('.big').textContent ?? '';
 		const seen = (e) => Boolean(e?.checkVisibility());
 		const holds = () => (%s) && (watch.disconnect(), done(true), true);
 		const watch = new MutationObserver(holds);

@@ -15,6 +15,8 @@ export const units = {
   count: (v) => (v < 99_995 ? [v < 100 && v % 1 ? few.format(v) : whole.format(v), ''] : scaled(v, [[1e9, 'G'], [1e6, 'M'], [1e3, 'k']])),
   // Bytes.
   bytes: (v) => scaled(v, [[1e12, 'TB'], [1e9, 'GB'], [1e6, 'MB'], [1e3, 'kB'], [1, 'B']]),
+  // Bytes of memory, of which limits are set in powers of two.
+  memory: (v) => scaled(v, [[2 ** 40, 'TiB'], [2 ** 30, 'GiB'], [2 ** 20, 'MiB'], [2 ** 10, 'KiB'], [1, 'B']]),
   // Seconds.
   time: (v) => (v === 0 ? ['0', ''] : scaled(v, [[1, 's'], [1e-3, 'ms'], [1e-6, 'µs']])),
 };

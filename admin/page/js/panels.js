@@ -58,16 +58,16 @@ function plots(hello) {
 
 const tiles = [
   { name: 'Clients', unit: 'count', colour: 0, value: (s) => s.clients,
-    sub: (s) => `${short(s.opened, 'count')} came, ${short(s.closed, 'count')} left per second` },
+    sub: (s) => `+${short(s.opened, 'count')} −${short(s.closed, 'count')} per second` },
   { name: 'Messages in', per: '/s', unit: 'count', colour: 0, value: (s) => s.in, sub: (s) => `${short(s.bytesIn, 'bytes')}/s` },
   { name: 'Messages out', per: '/s', unit: 'count', colour: 1, value: (s) => s.out, sub: (s) => `${short(s.bytesOut, 'bytes')}/s` },
   { name: 'Handler time, p99', unit: 'time', colour: 3, value: (s) => s.handler?.p99,
-    sub: (s) => (s.handler ? `p50 ${short(s.handler.p50, 'time')}, ${short(s.handled, 'count')} calls/s` : 'no calls') },
+    sub: (s) => (s.handler ? `p50 ${short(s.handler.p50, 'time')}` : 'no calls') },
   { name: 'Dropped', per: '/s', unit: 'count', colour: 1, value: (s) => sum(s.drops),
     sub: (s) => Object.entries(s.drops ?? {}).sort((a, b) => b[1] - a[1]).map(([k]) => k).join(', ') || 'nothing',
     alarm: (s) => sum(s.drops) > 0 },
-  { name: 'Held for clients', unit: 'bytes', colour: 2, value: (s) => s.held,
-    sub: (s) => (s.stuck ? `${plural(s.stuck, 'call')} held up` : s.heldLimit ? `of ${short(s.heldLimit, 'bytes')}` : ''),
+  { name: 'Held for clients', unit: 'memory', colour: 2, value: (s) => s.held,
+    sub: (s) => (s.stuck ? `${plural(s.stuck, 'call')} held up` : s.heldLimit ? `of ${short(s.heldLimit, 'memory')}` : ''),
     alarm: (s) => s.stuck > 0 || (s.heldLimit > 0 && s.held > 0.9 * s.heldLimit) },
 ];
 
@@ -78,9 +78,9 @@ export class Panels {
   constructor() {
     this.cursor = new Cursor(() => this.draw());
     this.tiles = tiles.map((t) => {
-      const tile = { ...t, spark: new Spark(t.value, t.colour), big: make('span'), unitOf: make('small'), sub: make('dd', { class: 'sub' }) };
-      tile.element = make('dl', { class: 'tile' }, make('dt', {}, t.name), make('dd', { class: 'big' }, tile.big, tile.unitOf), tile.subOf = tile.sub, tile.spark.canvas);
-      tile.describe = t.sub;
+      const tile = { ...t, spark: new Spark(t.value, t.colour), number: make('span'), unitOf: make('small'), below: make('dd', { class: 'sub' }) };
+      tile.element = make('div', { class: 'tile' },
+        make('dl', {}, make('dt', {}, t.name), make('dd', { class: 'big' }, tile.number, tile.unitOf), tile.below), tile.spark.canvas);
       return tile;
     });
     $('tiles').append(...this.tiles.map((t) => t.element));
@@ -116,9 +116,9 @@ export class Panels {
       for (const t of this.tiles) {
         const v = now && t.value(now);
         const [n, unit] = v === undefined || v === null ? ['–', ''] : units[t.unit](v);
-        text(t.big, n);
+        text(t.number, n);
         text(t.unitOf, v === undefined || v === null ? '' : `${unit}${t.per ?? ''}`);
-        text(t.subOf, now ? t.describe(now) : '');
+        text(t.below, now ? t.sub(now) : '');
         t.element.classList.toggle('alarm', Boolean(now && t.alarm?.(now)));
         t.spark.draw(samples, to - this.span, to);
       }

@@ -201,8 +201,8 @@ export class Plot {
     });
     c.textBaseline = 'top';
     for (let m = Math.round((to - from) / MINUTE); m >= 0; m--) {
-      c.textAlign = m === 0 ? 'right' : x(to - m * MINUTE) < left + 15 ? 'left' : 'center';
-      c.fillText(m === 0 ? 'now' : `−${m}${right - left > 300 ? ' min' : ''}`, x(to - m * MINUTE), bottom + 7);
+      c.textAlign = m === 0 ? 'right' : 'center';
+      c.fillText(m === 0 ? 'now' : `−${m}${right - left > 330 ? ' min' : ''}`, x(to - m * MINUTE), bottom + 7);
     }
 
     c.save();

@@ -3,10 +3,11 @@
 import { $, follow, make, text } from './dom.js';
 import { ago, number, plural, short } from './format.js';
 
-// A Table has columns [{name, cell(row)}], where the first one may be a button.
+// A Table has columns [{name, cell(row), tag(row)}]. The first one is a button if a row can
+// be chosen, and words or an id.
 class Table {
-  constructor({ title, columns, key, none, choose, fill, label }) {
-    Object.assign(this, { columns, key, choose, fill, label });
+  constructor({ title, columns, key, none, choose, fill, words }) {
+    Object.assign(this, { columns, key, choose, fill, words });
     this.note = make('span', { class: 'quiet' });
     this.body = make('tbody');
     this.table = make('table', {},
@@ -26,7 +27,7 @@ class Table {
 
   #row(row) {
     const cells = this.columns.map((c, i) => make(i ? 'td' : 'th', i ? {} : { scope: 'row' }));
-    const first = this.choose ? make('button', { type: 'button', class: 'go id', onclick: () => this.choose(row) }) : make('bdi', { class: 'id' });
+    const first = this.choose ? make('button', { type: 'button', class: 'go id', onclick: () => this.choose(row) }) : make('bdi', { class: this.words ? '' : 'id' });
     cells[0].append(first, make('span', { class: 'tag', hidden: true }));
     if (this.fill) cells[0].append(make('span', { class: 'meter' }));
     return make('tr', {}, ...cells);
@@ -66,17 +67,18 @@ export class Tables {
         { name: 'sent', cell: (r) => short(r.sent, 'count') }, { name: 'since', cell: (r) => ago(r.since, this.now) }],
     });
     this.loops = new Table({
-      title: 'Event loops', key: (r) => `${r.transport}.${r.index}`, none: 'No event loop runs.',
+      title: 'Event loops', words: true, key: (r) => `${r.transport}.${r.index}`, none: 'No event loop runs.',
       columns: [
         { name: 'transport, loop', cell: (r) => `${r.transport}, ${r.index}` }, { name: 'clients', cell: (r) => number(r.connections) },
         { name: 'tasks', cell: (r) => number(r.tasks) }, { name: 'mailbox', cell: (r) => short(r.mailboxBytes, 'bytes') },
         { name: 'writes/s', cell: (r) => short(r.writes, 'count') }, { name: 'a write', cell: (r) => (r.writes ? short(r.written, 'bytes') : '–') }],
     });
     this.totals = new Table({
-      title: 'Since it started', key: (r) => r.name, none: '',
+      title: 'Since it started', words: true, key: (r) => r.name, none: '',
       columns: [{ name: 'counted', cell: (r) => r.name }, { name: 'total', cell: (r) => r.value }],
     });
-    $('tables').replaceChildren(...[this.topics, this.slow, this.processes, this.loops, this.totals].map((t) => t.element));
+    $('left-tables').replaceChildren(this.topics.element, this.slow.element);
+    $('right-tables').replaceChildren(this.processes.element, this.loops.element, this.totals.element);
   }
 
   show(t, sample) {
