@@ -59,7 +59,7 @@ func subscriber() hooks.Router {
 func start(t *testing.T, cfg Config, change ...func(*gateway.Config)) *site {
 	t.Helper()
 	s := &site{t: t, log: &book{}}
-	cfg.Addr, cfg.Logger = "127.0.0.1:0", slog.New(slog.NewTextHandler(s.log, nil))
+	cfg.Addr, cfg.Logger = "127.0.0.1:0", s.log.logger()
 	var err error
 	s.adm, err = Listen(cfg)
 	must(t, err)
@@ -103,12 +103,18 @@ type member struct {
 // join connects a client, with topics and so on as subscriber has them.
 func (s *site) join(query url.Values) *member {
 	s.t.Helper()
-	conn, _, err := websocket.DefaultDialer.Dial(s.ws+"?"+query.Encode(), nil)
-	must(s.t, err)
-	s.t.Cleanup(func() { conn.Close() })
-	m := &member{t: s.t, conn: conn}
+	m := s.dial("?" + query.Encode())
 	m.uniqID = m.read()
 	return m
+}
+
+// dial connects a client and reads nothing.
+func (s *site) dial(query string) *member {
+	s.t.Helper()
+	conn, _, err := websocket.DefaultDialer.Dial(s.ws+query, nil)
+	must(s.t, err)
+	s.t.Cleanup(func() { conn.Close() })
+	return &member{t: s.t, conn: conn}
 }
 
 func (m *member) read() string {
@@ -150,6 +156,8 @@ func (b *book) Write(p []byte) (int, error) {
 	defer b.mu.Unlock()
 	return b.text.Write(p)
 }
+
+func (b *book) logger() *slog.Logger { return slog.New(slog.NewTextHandler(b, nil)) }
 
 func (b *book) String() string {
 	b.mu.Lock()

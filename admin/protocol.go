@@ -97,11 +97,13 @@ type tables struct {
 	Time int64  `json:"t"`
 	// Totals are since the gateway was made.
 	Totals totals `json:"totals"`
-	// Topics are the largest, unless there are too many to look at.
+	// Topics are the largest, unless there are too many to look at; Slow are the
+	// slowest clients, unless a loop was too busy to say.
 	Topics    []topic   `json:"topics"`
 	TopicsCut bool      `json:"topicsCut"`
 	Processes []process `json:"processes"`
 	Slow      []slow    `json:"slow"`
+	SlowCut   bool      `json:"slowCut"`
 	Loops     []loop    `json:"loops"`
 }
 

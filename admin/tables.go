@@ -88,12 +88,13 @@ func totalsOf(f figures) totals {
 	return t
 }
 
-// slow fills in the clients for whom most waits. Loops that do not answer in time
-// leave theirs out.
+// slow fills in the clients for whom most waits, unless a loop does not answer in
+// time.
 func (l *live) slow(ctx context.Context, t *tables) {
 	ctx, cancel := context.WithTimeout(ctx, tablePause)
 	defer cancel()
-	found, _ := l.target.SlowClients(ctx, maxRows)
+	found, err := l.target.SlowClients(ctx, maxRows)
+	t.SlowCut = err != nil
 	for _, c := range found {
 		s := slow{UniqID: c.UniqID, Waiting: c.Waiting}
 		s.CustomerID, _ = cut(c.CustomerID, maxText)

@@ -44,7 +44,7 @@ export function steps(max, whole) {
   return all;
 }
 
-// trace draws a line through points that have a value, broken where there are none.
+// trace draws a line through points that have a value, broken where none has for a while.
 function trace(c, points, x, y, floor) {
   let run = [];
   const flush = () => {
@@ -68,8 +68,9 @@ function trace(c, points, x, y, floor) {
   };
   let last = 0;
   for (const [t, v] of points) {
-    if (v === undefined || v === null || t - last > GAP) flush();
-    if (v !== undefined && v !== null) run.push([x(t), y(v)]);
+    if (v === undefined || v === null) continue; // not every second has one
+    if (t - last > GAP) flush();
+    run.push([x(t), y(v)]);
     last = t;
   }
   flush();
@@ -144,11 +145,22 @@ export class Plot {
     } else if (ev.key === 'Escape') this.cursor.set(null);
   }
 
+  // read returns a line's value at the cursor, or the last one that there was.
+  #read(line) {
+    if (this.cursor.sample) return line.value(this.cursor.sample);
+    const end = this.samples.at(-1)?.t;
+    for (let i = this.samples.length - 1; i >= 0 && end - this.samples[i].t < GAP; i--) {
+      const v = line.value(this.samples[i]);
+      if (v !== undefined && v !== null) return v;
+    }
+    return null;
+  }
+
   // say tells those who cannot see the plot what it shows at the cursor.
   #say() {
     const s = this.cursor.sample ?? this.samples?.at(-1);
     if (!s) return;
-    const values = this.lines.map((l) => `${l.name} ${short(l.value(s), this.what.unit)}`).join(', ');
+    const values = this.lines.map((l) => `${l.name} ${short(this.#read(l), this.what.unit)}`).join(', ');
     this.hit.setAttribute('aria-valuenow', String(Math.round((s.t - this.samples.at(-1).t) / 1000)));
     this.hit.setAttribute('aria-valuetext', `${clock(s.t)}: ${values || this.none.textContent}`);
   }
@@ -159,13 +171,12 @@ export class Plot {
     const lines = (this.lines = what.lines(samples));
     const p = palette();
     const at = this.cursor.sample;
-    const shown = at ?? samples.at(-1);
     text(this.time, at ? clock(at.t) : '');
     follow(this.key, lines, (l) => l.name,
       (l) => make('li', {}, make('bdi', {}, l.name), make('b')),
       (li, l) => {
         li.style.setProperty('--c', p.line[l.colour]);
-        text(li.lastChild, shown ? short(l.value(shown), what.unit) : '–');
+        text(li.lastChild, short(this.#read(l), what.unit));
       });
     const empty = !lines.some((l) => samples.some((s) => l.value(s) !== undefined && l.value(s) !== null));
     this.none.hidden = !empty;
@@ -200,9 +211,10 @@ export class Plot {
       if (!empty) c.fillText(labels[i], left - 8, line);
     });
     c.textBaseline = 'top';
-    for (let m = Math.round((to - from) / MINUTE); m >= 0; m--) {
+    const span = Math.round((to - from) / MINUTE);
+    for (let m = span; m >= 0; m--) {
       c.textAlign = m === 0 ? 'right' : 'center';
-      c.fillText(m === 0 ? 'now' : `−${m}${right - left > 330 ? ' min' : ''}`, x(to - m * MINUTE), bottom + 7);
+      c.fillText(m === 0 ? 'now' : `−${m}${right - left > 330 || m === span ? ' min' : ''}`, x(to - m * MINUTE), bottom + 7);
     }
 
     c.save();

@@ -13,7 +13,7 @@ class Table {
     this.table = make('table', {},
       make('thead', {}, make('tr', {}, ...columns.map((c) => make('th', { scope: 'col' }, c.name)))), this.body);
     this.empty = make('p', { class: 'empty' }, none);
-    this.element = make('section', { class: 'card', 'aria-label': title },
+    this.element = make('section', { class: words ? 'card words' : 'card', 'aria-label': title },
       make('h2', {}, title, this.note), make('div', { class: 'wide' }, this.table), this.empty);
   }
 
@@ -69,7 +69,7 @@ export class Tables {
     this.loops = new Table({
       title: 'Event loops', words: true, key: (r) => `${r.transport}.${r.index}`, none: 'No event loop runs.',
       columns: [
-        { name: 'transport, loop', cell: (r) => `${r.transport}, ${r.index}` }, { name: 'clients', cell: (r) => number(r.connections) },
+        { name: 'loop', cell: (r) => `${r.transport}.${r.index}` }, { name: 'clients', cell: (r) => number(r.connections) },
         { name: 'tasks', cell: (r) => number(r.tasks) }, { name: 'mailbox', cell: (r) => short(r.mailboxBytes, 'bytes') },
         { name: 'writes/s', cell: (r) => short(r.writes, 'count') }, { name: 'a write', cell: (r) => (r.writes ? short(r.written, 'bytes') : '–') }],
     });
@@ -87,7 +87,7 @@ export class Tables {
     this.largest = topics[0]?.clients ?? 0;
     this.topics.show(topics, sample ? `${topics.length < sample.topics ? `${topics.length} of ` : ''}${number(sample.topics)}` : '',
       t.topicsCut ? 'There are too many topics to look through all of them.' : 'No client has subscribed to a topic.');
-    this.slow.show(t.slow ?? []);
+    this.slow.show(t.slow ?? [], '', t.slowCut ? 'An event loop is too busy to say.' : 'Nothing waits for any client.');
     const processes = t.processes ?? [];
     this.processes.show(processes, processes.length > 1 ? plural(processes.reduce((n, p) => n + p.clients, 0), 'client') : '');
     this.loops.show(t.loops ?? []);
