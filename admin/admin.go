@@ -197,6 +197,11 @@ func (a *Admin) Run(ctx context.Context, bus hooks.Bus) error {
 		}
 	})
 	var srv *http.Server
+	select {
+	case <-a.live.gw.Ready(): // nobody is answered before
+	case err := <-failed:
+		failed <- err
+	}
 	if a.ln != nil {
 		srv = a.server()
 		running.Go(func() {

@@ -23,7 +23,7 @@ func since(h, before transport.Histogram) transport.Histogram {
 	d := transport.Histogram{Bounds: h.Bounds, Counts: slices.Clone(h.Counts), Sum: h.Sum}
 	if len(before.Counts) == len(d.Counts) {
 		for i, n := range before.Counts {
-			d.Counts[i] -= n
+			d.Counts[i] = max(0, d.Counts[i]-n)
 		}
 		d.Sum -= before.Sum
 	}
@@ -51,8 +51,8 @@ func quantile(h transport.Histogram, q float64) float64 {
 	rank := q * float64(h.Count())
 	below := int64(0)
 	for i, n := range h.Counts {
-		if n <= 0 || float64(below+n) < rank {
-			below += max(0, n)
+		if n == 0 || float64(below+n) < rank {
+			below += n
 			continue
 		}
 		if i >= len(h.Bounds) {
@@ -72,7 +72,7 @@ func quantile(h transport.Histogram, q float64) float64 {
 
 // timesOf returns nil if there are none.
 func timesOf(h transport.Histogram) *times {
-	if h.Count() <= 0 {
+	if h.Count() == 0 {
 		return nil
 	}
 	return &times{P50: round(quantile(h, .5)), P99: round(quantile(h, .99)), Max: round(quantile(h, 1))}
