@@ -59,7 +59,9 @@ func subscriber() hooks.Router {
 func start(t *testing.T, cfg Config, change ...func(*gateway.Config)) *site {
 	t.Helper()
 	s := &site{t: t, log: &book{}}
-	cfg.Addr, cfg.Logger = "127.0.0.1:0", s.log.logger()
+	if cfg.Logger = s.log.logger(); cfg.Addr == "" {
+		cfg.Addr = "127.0.0.1:0"
+	}
 	var err error
 	s.adm, err = Listen(cfg)
 	must(t, err)
@@ -86,9 +88,18 @@ func (s *site) run(change ...func(*gateway.Config)) {
 	go func() { ended <- s.gw.Run(ctx) }()
 	s.stop = sync.OnceValue(func() error {
 		cancel()
-		return within(s.t, ended, "the gateway's end")
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(wait):
+			return errors.New("the gateway does not end")
+		}
 	})
-	s.t.Cleanup(func() { must(s.t, s.stop()) })
+	s.t.Cleanup(func() {
+		if err := s.stop(); err != nil {
+			s.t.Error(err)
+		}
+	})
 	within(s.t, s.gw.Ready(), "the gateway")
 	s.ws = "ws://" + s.gw.Addrs()[0].String() + "/"
 }
