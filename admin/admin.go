@@ -232,10 +232,11 @@ func (a *Admin) Run(ctx context.Context, bus hooks.Bus) error {
 const lastRequests = time.Second
 
 func (a *Admin) listener() net.Listener {
+	ln := &bounded{Listener: a.ln}
 	if a.cfg.TLS == nil {
-		return a.ln
+		return ln
 	}
-	return tls.NewListener(a.ln, a.cfg.TLS)
+	return tls.NewListener(ln, a.cfg.TLS)
 }
 
 func (a *Admin) server() *http.Server {

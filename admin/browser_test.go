@@ -85,7 +85,9 @@ func TestOperator(t *testing.T) {
 	}
 	w.click(`#left-tables tbody tr:first-child button`)
 	w.await("the topic is chosen", `$('#publish-topic').value === 'news' && document.activeElement.id === 'publish-text'`)
-	w.press("to all\t\r")
+	w.press("to all\t")
+	w.await("the button has the focus", `document.activeElement.textContent === 'Publish'`)
+	w.press("\r")
 	w.await("it is published", `text('#publish-status') === 'Sent to 2 clients.'`)
 	if got := a.read(); got != "to all" {
 		t.Errorf("the client got %q", got)
@@ -98,12 +100,14 @@ func TestOperator(t *testing.T) {
 	w.press("\x1b")
 	w.await("nothing is done", `!$('#confirm').open && document.activeElement.classList.contains('kick') && text('#found .status') !== 'It was put offline.'`)
 	w.press("\r")
-	w.await("it is asked again", `$('#confirm').open`)
-	w.press("\t\r")
+	w.await("it is asked again", `$('#confirm').open && document.activeElement.id === 'confirm-no'`)
+	w.press("\t")
+	w.await("the other button has the focus", `document.activeElement.id === 'confirm-yes'`)
+	w.press("\r")
+	w.await("it is done", `!$('#confirm').open && text('#found .status') === 'It was put offline.'`)
 	if code := a.closed(); code != 1008 {
 		t.Errorf("the client is closed with %d", code)
 	}
-	w.await("the page says so", `text('#found .status') === 'It was put offline.' && $('.kick').disabled`)
 	w.await("one client is left, and the end is plotted", `tile('Clients') === '1' && text('#plots').includes('1008 forceOffline')`)
 
 	// On a phone nothing sticks out, though ids and sessions are long.

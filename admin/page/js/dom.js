@@ -26,7 +26,10 @@ export function text(e, s) {
 // is kept, and with it the focus.
 export function follow(parent, items, key, create, update) {
   const old = new Map();
-  for (const c of parent.children) old.set(c.dataset.key, c);
+  for (const c of [...parent.children]) {
+    if (old.has(c.dataset.key)) c.remove(); // names that were cut may be the same
+    else old.set(c.dataset.key, c);
+  }
   items.forEach((item, i) => {
     const k = String(key(item, i));
     let c = old.get(k);

@@ -8,6 +8,7 @@ import { Tables } from './tables.js';
 import { plural } from './format.js';
 
 const VERSION = 1; // of the protocol: admin/protocol.go
+const LATE = 3; // seconds; each loop is asked once a second
 
 let tables = null;
 let sample = null;
@@ -73,6 +74,8 @@ function notice() {
   else if (state === 'live' && outdated) say = 'The gateway is of another release than this page. Reload it.';
   else if (state === 'live' && sample?.status === 'draining') say = `The gateway is draining: it sends its clients away and takes no others. ${plural(sample.clients, 'client')} left.`;
   else if (state === 'live' && sample?.status !== undefined && sample.status !== 'serving') say = `The gateway does not serve: it is ${sample.status}.`;
+  else if (state === 'live' && sample?.late > LATE) say = 'An event loop does not answer: what it has clients for waits. The log says what holds it up.';
+  else if (state === 'live' && sample?.stuck) say = `${plural(sample.stuck, 'call')} of handlers, or event loops, have been held up for long. The log has their stacks.`;
   text($('notice'), say);
   $('notice').hidden = !say;
 }

@@ -236,7 +236,7 @@ export class Plot {
       trace(c, points, x, y);
     }
     c.setLineDash([]);
-    if (at) {
+    if (at && !empty) {
       c.strokeStyle = p.quiet;
       c.lineWidth = 1;
       c.beginPath();
