@@ -118,8 +118,8 @@ func (l *live) read() figures {
 	return f
 }
 
-// sampling takes samples until ctx ends, also while nobody looks: it costs a few
-// microseconds.
+// sampling takes samples until ctx ends, also while nobody looks: it costs
+// some ten microseconds.
 func (l *live) sampling(ctx context.Context) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()

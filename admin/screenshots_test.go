@@ -38,22 +38,26 @@ func TestScreenshots(t *testing.T) {
 	for _, p := range []struct {
 		name          string
 		width, height int64
+		phone         bool
 		flags         []string
-		options       []chromedp.EmulateViewportOption
 	}{
-		{"light", 1360, 900, nil, nil},
-		{"dark", 1360, 900, []string{"force-dark-mode"}, nil},
-		{"phone", 390, 844, nil, []chromedp.EmulateViewportOption{chromedp.EmulateMobile}},
+		{"light", 1360, 900, false, nil},
+		{"dark", 1360, 900, false, []string{"force-dark-mode"}},
+		{"phone", 390, 844, true, nil},
 	} {
 		t.Run(p.name, func(t *testing.T) {
 			w := look(browser.Start(t, p.flags...), t, at)
-			w.do("taking its size", chromedp.EmulateViewport(p.width, p.height, p.options...))
+			size := chromedp.EmulateViewport(p.width, p.height)
+			if p.phone {
+				size = chromedp.EmulateViewport(p.width, p.height, chromedp.EmulateMobile, chromedp.EmulateScale(2))
+			}
+			w.do("taking its size", size)
 			if by != "" {
 				w.await("it asks for the token", `seen($('#token'))`)
 				w.typeIn("#token", by+"\r")
 			}
 			w.await("it is live", `document.body.dataset.link === 'live' && $$('#left-tables tbody tr').length > 3 && tile('Clients') !== '–'`)
-			must(t, os.WriteFile(filepath.Join(dir, p.name+".png"), w.picture(), 0o644))
+			must(t, os.WriteFile(filepath.Join(dir, p.name+".png"), small(t, w.picture(!p.phone)), 0o644))
 		})
 	}
 }

@@ -103,12 +103,16 @@ func value[T any](w tab, js string) T {
 	return v
 }
 
-// picture returns the whole page as a PNG.
-func (w tab) picture() []byte {
+// picture returns the page as a PNG: all of it, or what is in the window.
+func (w tab) picture(whole bool) []byte {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.ctx, wait)
 	defer cancel()
-	b, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	take := chromedp.CaptureScreenshot()
+	if whole {
+		take = chromedp.FullScreenshot(100)
+	}
+	b, err := chromedp.Run(ctx, take)
 	if err != nil {
 		w.fail("taking a picture", err)
 	}

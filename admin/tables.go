@@ -19,7 +19,7 @@ const (
 	// maxRows bounds each table, and maxTopics the topics that are counted for
 	// one: that holds the registry up.
 	maxRows   = 20
-	maxTopics = 50_000
+	maxTopics = 20_000
 	// maxProcesses and maxLoops bound what an operator has chosen the number of.
 	maxProcesses, maxLoops = 100, 256
 	// maxText bounds names in tables, in bytes.
@@ -143,15 +143,23 @@ func (l *live) topics(ctx context.Context, t *tables) {
 		t.TopicsCut = true
 		return
 	}
-	all := make([]topic, 0, len(counts))
+	top := make([]topic, 0, maxRows+1)
 	for name, n := range counts {
-		all = append(all, topic{name, n})
+		this := topic{name, n}
+		if len(top) == maxRows && larger(top[maxRows-1], this) < 0 {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(top, this, larger)
+		top = slices.Insert(top, at, this)
+		top = top[:min(len(top), maxRows)]
 	}
-	slices.SortFunc(all, func(a, b topic) int {
-		return cmp.Or(cmp.Compare(b.Clients, a.Clients), cmp.Compare(a.Name, b.Name))
-	})
-	t.Topics = all[:min(len(all), maxRows)]
+	t.Topics = top
 	for i := range t.Topics {
 		t.Topics[i].Name, _ = cut(t.Topics[i].Name, maxText)
 	}
+}
+
+// larger orders topics by size, and those of one size by name.
+func larger(a, b topic) int {
+	return cmp.Or(cmp.Compare(b.Clients, a.Clients), cmp.Compare(a.Name, b.Name))
 }
