@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"math"
 	"slices"
 	"testing"
 
@@ -13,6 +14,17 @@ func TestHistogram(t *testing.T) {
 	for _, tc := range []struct{ q, want float64 }{{0, 0}, {0.25, 0.5}, {0.5, 1}, {0.75, 3}, {1, 4}} {
 		if got := h.Quantile(tc.q); got != tc.want {
 			t.Errorf("quantile %v is %v, want %v", tc.q, got, tc.want)
+		}
+	}
+	for _, tc := range []struct {
+		counts  []int64
+		q, want float64
+	}{
+		{[]int64{0, 10, 0, 0}, 0.5, 1.5}, {[]int64{5, 5, 0, 0}, 0.5, 1}, {[]int64{10, 0, 0, 0}, 1, 1},
+		{[]int64{50, 0, 50, 0}, 0.99, 3.96}, {[]int64{1, 0, 0, 99}, 0.5, 4},
+	} {
+		if got := (transport.Histogram{Bounds: bounds, Counts: tc.counts}).Quantile(tc.q); math.Abs(got-tc.want) > 1e-9 {
+			t.Errorf("quantile %v of %v is %v, want %v", tc.q, tc.counts, got, tc.want)
 		}
 	}
 	above := transport.Histogram{Bounds: bounds, Counts: []int64{0, 0, 0, 5}, Sum: 500}

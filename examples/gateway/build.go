@@ -9,11 +9,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sluicegate/sluice/admin"
 	"github.com/sluicegate/sluice/examples/gateway/config"
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/hooks/callback"
 	"github.com/sluicegate/sluice/hooks/limit"
+	"github.com/sluicegate/sluice/hooks/metrics"
 	"github.com/sluicegate/sluice/hooks/remote"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/gnet"
@@ -28,8 +30,9 @@ type parts struct {
 	gw      *gateway.Gateway
 	rt      *remote.Router // nil without worker and task listener
 	limiter *limit.Limiter
+	admin   *admin.Admin // nil without
 	// By which the listeners speak TLS, if they do.
-	worker, task papers
+	worker, task, operator papers
 	// What processes must prove to know; empty is nothing.
 	secrets secrets
 }
@@ -37,7 +40,7 @@ type parts struct {
 // secrets are those of the two listeners.
 type secrets struct{ worker, task string }
 
-// build makes the gateway. Its Router listens already; it must be discarded if the
+// build makes the gateway. Its parts listen already; they must be discarded if the
 // gateway does not run.
 func build(cfg config.Config, log *slog.Logger) (p *parts, err error) {
 	gc := gatewayConfig(cfg, log)
@@ -46,12 +49,14 @@ func build(cfg config.Config, log *slog.Logger) (p *parts, err error) {
 		return nil, err
 	}
 	gc.Limiter = p.limiter
+	shown := metrics.Config{Limiter: p.limiter}
 	if open, shut := cfg.Customer.OnOpenCallbackApi, cfg.Customer.OnCloseCallbackApi; open != "" || shut != "" {
 		hook, err := callback.New(callback.Config{OpenURL: open, CloseURL: shut, Timeout: cfg.Customer.CallbackApiDeadline, Logger: log})
 		if err != nil {
 			return nil, err
 		}
 		gc.Hooks = append(gc.Hooks, hook)
+		shown.Callback = hook
 	}
 	if cfg.Worker.ListenAddress != "" || cfg.Task.ListenAddress != "" {
 		rc, err := p.remoteConfig(cfg, log)
@@ -63,16 +68,36 @@ func build(cfg config.Config, log *slog.Logger) (p *parts, err error) {
 		}
 		// Its calls do not wait on event loops.
 		gc.Router, gc.Inline = p.rt, true
+		shown.Remote = p.rt
 	} else {
 		log.Warn("no business listener", "hint", "neither Worker nor Task has a ListenAddress: nobody can reach the clients")
 	}
 	if cfg.Worker.ReadBufferSize > 0 || cfg.Task.ReadBufferSize > 0 {
 		log.Debug("setting ignored", "hint", "ReadBufferSize is not needed: the buffers find their sizes")
 	}
-	if p.gw, err = gateway.New(gc); err != nil && p.rt != nil {
-		err = errors.Join(err, p.rt.Discard())
+	if cfg.Admin.ListenAddress != "" {
+		m := metrics.New(shown)
+		if p.admin, err = p.listenAdmin(cfg.Admin, m, log); err != nil {
+			return nil, errors.Join(err, p.discard())
+		}
+		gc.Hooks = append(gc.Hooks, m, p.admin)
 	}
-	return p, err
+	if p.gw, err = gateway.New(gc); err != nil {
+		return nil, errors.Join(err, p.discard())
+	}
+	return p, nil
+}
+
+// discard closes what listens already. It is of use only if the gateway does not
+// get to run it.
+func (p *parts) discard() (err error) {
+	if p.rt != nil {
+		err = p.rt.Discard()
+	}
+	if p.admin != nil {
+		err = errors.Join(err, p.admin.Discard())
+	}
+	return err
 }
 
 // gatewayConfig translates what concerns clients.
@@ -100,7 +125,7 @@ func gatewayConfig(cfg config.Config, log *slog.Logger) gateway.Config {
 		WriteLimit:  1<<20 + cfg.Task.ReceivePackLimit,
 		DrainTime:   drainTime(cfg.ShutdownWaitTime),
 		StopTimeout: stopTimeout(cfg.ShutdownWaitTime),
-		Metrics:     metrics(cfg.Metrics.Item),
+		Metrics:     metricItems(cfg.Metrics.Item),
 		Logger:      log,
 	}
 }
@@ -181,7 +206,7 @@ func compression(level int) int {
 	}
 }
 
-func metrics(items []int) []hooks.MetricItem {
+func metricItems(items []int) []hooks.MetricItem {
 	m := make([]hooks.MetricItem, 0, len(items)) // an empty list is not nil: it means none
 	for _, i := range items {
 		m = append(m, hooks.MetricItem(i))

@@ -39,7 +39,9 @@ func anyPort(more ...string) []string {
 
 // server is a gateway that runs.
 type server struct {
-	clients, worker, task, profiles string // addresses, without scheme; empty if not announced
+	// addresses, without scheme; empty if not announced
+	clients, worker, task, profiles string
+	admin                           string // with its scheme, and without a slash at its end
 	log                             *buffer
 	stop                            func() error // as SIGTERM does; returns what run returned
 }
@@ -72,8 +74,13 @@ func start(t *testing.T, args ...string) server {
 		t.Fatalf("run said nothing: %v\n%s", s.stop(), s.log)
 	}
 	go func() { _, _ = io.Copy(io.Discard, out) }()
+	for _, line := range strings.Split(string(lines[:n]), "\n") {
+		if url, ok := strings.CutPrefix(line, "admin "); ok {
+			s.admin = strings.TrimSuffix(url, "/")
+		}
+	}
 	for word := range strings.FieldsSeq(strings.ReplaceAll(string(lines[:n]), ",", " ")) {
-		switch scheme, rest, _ := strings.Cut(word, "://"); scheme {
+		switch scheme, rest, _ := strings.Cut(strings.TrimPrefix(word, s.admin), "://"); scheme {
 		case "ws":
 			s.clients = rest
 		case "http":

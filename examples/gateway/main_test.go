@@ -215,7 +215,7 @@ func TestConversions(t *testing.T) {
 		rc.Choice != remote.RoundRobin || rc.QueueEvents != 3 || rc.Worker.Advertise.String() != "10.0.0.1:2" || rc.Task.Advertise.IsValid() {
 		t.Errorf("%+v", rc)
 	}
-	if m := metrics([]int{}); m == nil || len(m) != 0 {
+	if m := metricItems([]int{}); m == nil || len(m) != 0 {
 		t.Errorf("no metrics: %#v", m)
 	}
 	c := config.Default()

@@ -86,10 +86,10 @@ func (r *reloader) reject(err error) {
 // prepared is what can fail of putting a configuration in force, done without
 // anybody noticing.
 type prepared struct {
-	level        slog.Level
-	file         *os.File
-	worker, task *identity
-	secrets      secrets
+	level                  slog.Level
+	file                   *os.File
+	worker, task, operator *identity
+	secrets                secrets
 }
 
 // prepare returns all errors there are. cfg is to be in force, next what the files
@@ -97,12 +97,14 @@ type prepared struct {
 func (r *reloader) prepare(cfg, next config.Config) (p prepared, err error) {
 	worker, nextWorker := workerTrust(cfg.Worker), workerTrust(next.Worker)
 	task, nextTask := taskTrust(cfg.Task), taskTrust(next.Task)
-	var errs [5]error
+	operator, nextOperator := adminTrust(cfg.Admin), adminTrust(next.Admin)
+	var errs [6]error
 	p.worker, errs[0] = r.worker.renewed(worker, nextWorker)
 	p.task, errs[1] = r.task.renewed(task, nextTask)
 	p.secrets.worker, errs[2] = worker.renewed(r.secrets.worker, nextWorker)
 	p.secrets.task, errs[3] = task.renewed(r.secrets.task, nextTask)
 	p.level, errs[4] = levelOf(cfg)
+	p.operator, errs[5] = r.operator.renewed(operator, nextOperator)
 	if err := errors.Join(errs[:]...); err != nil {
 		return p, err
 	}
@@ -189,7 +191,7 @@ func (r *reloader) identify(p prepared) {
 		section string
 		papers  *papers
 		now     *identity
-	}{{"Worker", &r.worker, p.worker}, {"Task", &r.task, p.task}} {
+	}{{"Worker", &r.worker, p.worker}, {"Task", &r.task, p.task}, {"Admin", &r.operator, p.operator}} {
 		if one.now == nil {
 			continue
 		}

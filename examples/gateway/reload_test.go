@@ -84,6 +84,17 @@ func (s server) handshake(t *testing.T, origin string) int {
 	return res.StatusCode
 }
 
+// awaitListed waits until a client is listed whose handshake was answered.
+func awaitListed(t *testing.T, task business) {
+	t.Helper()
+	for listed := int32(0); listed == 0; {
+		var count protocol.UniqIdCountResp
+		task.send(t, protocol.Cmd_UniqIdCount, nil)
+		task.next(t, protocol.Cmd_UniqIdCount, &count)
+		listed = count.GetCount()
+	}
+}
+
 // broadcastReaches checks that a client is there, and gets messages.
 func broadcastReaches(t *testing.T, task business, client *websocket.Conn, text string) {
 	t.Helper()
@@ -98,12 +109,7 @@ func TestReload(t *testing.T) {
 	s, reload := configured(t, "[Customer]\nAllowOrigin = [\"https://a.example\"]\n")
 	task := dialBusiness(t, s.task)
 	client := s.dial(t)
-	for listed := int32(0); listed == 0; { // its handshake was answered, no more than that
-		var count protocol.UniqIdCountResp
-		task.send(t, protocol.Cmd_UniqIdCount, nil)
-		task.next(t, protocol.Cmd_UniqIdCount, &count)
-		listed = count.GetCount()
-	}
+	awaitListed(t, task)
 	if got := s.handshake(t, "https://b.example"); got != 403 {
 		t.Errorf("an origin that is not listed yet: %d", got)
 	}

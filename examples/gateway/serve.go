@@ -35,9 +35,7 @@ func serve(ctx context.Context, cfg config.Config, log *journal, again reloads, 
 	if err != nil {
 		return err
 	}
-	if p.rt != nil {
-		defer func() { _ = p.rt.Discard() }() // of use only if the gateway did not get to run it
-	}
+	defer func() { _ = p.discard() }() // of use only if the gateway did not get to run them
 
 	beside, stopBeside := context.WithCancel(ctx)
 	defer stopBeside()
@@ -63,7 +61,7 @@ func serve(ctx context.Context, cfg config.Config, log *journal, again reloads, 
 	warnOfOpenDoors(cfg, log.Logger, p.rt, profiles)
 	// What asks for a reload before is heard now.
 	background.Go(func() { (&reloader{reloads: again, parts: p, log: log, cfg: cfg}).serve(beside) })
-	if err := announce(stdout, p.gw.Addrs()[0], cfg.Customer.HandlePattern, p.rt, profiles); err != nil {
+	if err := announce(stdout, cfg, p, profiles); err != nil {
 		log.Warn("addresses not printed", "error", err)
 	}
 	return awaitEnd(ctx, cfg.ShutdownWaitTime, done, log.Logger)
@@ -104,9 +102,9 @@ func stopped(err error, log *slog.Logger) error {
 }
 
 // announce says where everything listens.
-func announce(w io.Writer, clients net.Addr, path string, rt *remote.Router, profiles *profiler) error {
-	lines := []string{"clients ws://" + clients.String() + path}
-	if rt != nil {
+func announce(w io.Writer, cfg config.Config, p *parts, profiles *profiler) error {
+	lines := []string{"clients ws://" + p.gw.Addrs()[0].String() + cfg.Customer.HandlePattern}
+	if rt := p.rt; rt != nil {
 		var ends []string
 		if a := rt.WorkerAddr(); a != nil {
 			ends = append(ends, "worker tcp://"+a.String())
@@ -115,6 +113,13 @@ func announce(w io.Writer, clients net.Addr, path string, rt *remote.Router, pro
 			ends = append(ends, "task tcp://"+a.String())
 		}
 		lines = append(lines, "business "+strings.Join(ends, ", "))
+	}
+	if p.admin != nil {
+		scheme := "http://"
+		if cfg.Admin.TLSCert != "" {
+			scheme = "https://"
+		}
+		lines = append(lines, "admin "+scheme+p.admin.Addr().String()+"/")
 	}
 	if profiles != nil {
 		lines = append(lines, "profiles http://"+profiles.ln.Addr().String()+"/debug/pprof/")

@@ -19,17 +19,22 @@ import (
 type trust struct {
 	section                        string
 	secret, secretFile             string
+	secretKey                      string // of secretFile
 	networks                       []string
 	certFile, keyFile, clientsFile string
 	anyone                         bool
 }
 
 func workerTrust(w config.Worker) trust {
-	return trust{"Worker", w.Secret, w.SecretFile, w.TrustedNetworks, w.TLSCert, w.TLSKey, w.TLSClientCA, w.InsecureAllowAnyone}
+	return trust{"Worker", w.Secret, w.SecretFile, "Worker.SecretFile", w.TrustedNetworks, w.TLSCert, w.TLSKey, w.TLSClientCA, w.InsecureAllowAnyone}
 }
 
 func taskTrust(t config.Task) trust {
-	return trust{"Task", t.Secret, t.SecretFile, t.TrustedNetworks, t.TLSCert, t.TLSKey, t.TLSClientCA, t.InsecureAllowAnyone}
+	return trust{"Task", t.Secret, t.SecretFile, "Task.SecretFile", t.TrustedNetworks, t.TLSCert, t.TLSKey, t.TLSClientCA, t.InsecureAllowAnyone}
+}
+
+func adminTrust(a config.Admin) trust {
+	return trust{section: "Admin", secret: a.Token, secretFile: a.TokenFile, secretKey: "Admin.TokenFile", certFile: a.TLSCert, keyFile: a.TLSKey}
 }
 
 // apply reads the files and tells the listener, which speaks TLS by what p has in
@@ -62,7 +67,7 @@ func (t trust) known() (string, error) {
 		}
 	}
 	if err != nil {
-		return "", fmt.Errorf("%s.SecretFile: %w", t.section, err)
+		return "", fmt.Errorf("%s: %w", t.secretKey, err)
 	}
 	return s, nil
 }
