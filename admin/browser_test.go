@@ -125,11 +125,11 @@ func TestOperator(t *testing.T) {
 		t.Errorf("it asks %v", got)
 	}
 
-	w.click("#sign-out")
-	w.await("it is signed out", `seen($('#gate')) && !seen($('#main')) && !$('#found').children.length`)
 	if got := value[string](w, `document.cookie`); got != "" {
 		t.Errorf("scripts see the cookie: %q", got)
 	}
+	w.click("#sign-out")
+	w.await("it is signed out", `seen($('#gate')) && !seen($('#main')) && !$('#found').children.length`)
 	w.do("reloading", chromedp.Reload())
 	w.await("it asks for the token again", `seen($('#gate')) && document.activeElement.id === 'token'`)
 }
@@ -199,7 +199,7 @@ func TestReadOnlyPage(t *testing.T) {
 	if code := m.closed(); code != 1012 {
 		t.Errorf("closed with %d", code)
 	}
-	w.await("it says that it drains", `seen($('#notice')) && text('#notice').includes('draining')`)
+	w.await("it says that it drains", `seen($('#notice')) && text('#notice').includes('sends its clients away')`)
 	release()
 	must(t, within(t, ended, "the drain"))
 	w.await("it says that it is lost", `seen($('#notice')) && document.body.dataset.link !== 'live'`)
