@@ -120,6 +120,22 @@ func TestOperator(t *testing.T) {
 	w.do("becoming a desk again", chromedp.EmulateViewport(1200, 800))
 	w.fits()
 
+	// Numbers that a person can read.
+	w.do("reading numbers", chromedp.Evaluate[chromedp.Void](`(async () => {
+		const { short, tick, ago } = await import('./js/format.js');
+		const { steps } = await import('./js/plot.js');
+		for (const [got, want] of [
+			[short(0, 'count'), '0'], [short(0.25, 'count'), '0.25'], [short(99.96, 'count'), '100'], [short(12345, 'count'), '12,345'],
+			[short(123456, 'count'), '123 k'], [short(999950, 'count'), '1 M'], [short(2.5e9, 'count'), '2.5 G'], [short(null, 'count'), '–'],
+			[short(999, 'bytes'), '999 B'], [short(1500, 'bytes'), '1.5 kB'], [short(3.1e12, 'bytes'), '3.1 TB'], [short(2 ** 30, 'memory'), '1 GiB'],
+			[short(42.3e-6, 'time'), '42.3 µs'], [short(0.5, 'time'), '500 ms'], [short(1.5, 'time'), '1.5 s'], [short(0, 'time'), '0'],
+			[tick(50000, 'count'), '50 k'], [tick(5000, 'count'), '5,000'],
+			[ago(0, 45e3), '45 s'], [ago(0, 600e3), '10 min'], [ago(0, 7.2e6), '2 h'], [ago(0, 3e8), '3 d'],
+			['' + steps(0, true), '0,1,2,3,4'], ['' + steps(3, true), '0,1,2,3'], ['' + steps(41, true), '0,20,40,60'],
+			['' + steps(7.3e-5, false), '0,0.00002,0.00004,0.00006,0.00008'], ['' + steps(2.6e6, true), '0,1000000,2000000,3000000'],
+		]) if (got !== want) throw new Error(got + ' is not ' + want);
+	})()`, chromedp.EvalAwaitPromise))
+
 	// The page is of one piece: nothing comes from elsewhere.
 	if got := value[[]string](w, `performance.getEntriesByType('resource').map((r) => new URL(r.name).origin).filter((o) => o !== location.origin)`); len(got) != 0 {
 		t.Errorf("it asks %v", got)

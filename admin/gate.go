@@ -49,7 +49,7 @@ func refuse(w http.ResponseWriter, text string) {
 	case wrongToken:
 		code = http.StatusUnauthorized
 	case tooMany:
-		w.Header().Set("Retry-After", "10")
+		w.Header().Set("Retry-After", "2")
 		code = http.StatusTooManyRequests
 	}
 	plain(w, code, text)

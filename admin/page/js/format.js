@@ -28,6 +28,9 @@ export function short(v, unit) {
   return u ? `${n} ${u}` : n;
 }
 
+// tick is for an axis, whose labels are of one kind: 50 k and 100 k.
+export const tick = (v, unit) => (unit === 'count' && v >= 10_000 ? scaled(v, [[1e9, 'G'], [1e6, 'M'], [1e3, 'k']]).join(' ') : short(v, unit));
+
 export const number = (v) => whole.format(v);
 export const clock = (ms) => clockTime.format(ms);
 

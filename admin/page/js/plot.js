@@ -2,7 +2,7 @@
 // be read, and a cursor that all plots share.
 
 import { make, text, follow } from './dom.js';
-import { clock, short } from './format.js';
+import { clock, short, tick } from './format.js';
 
 const MINUTE = 60_000;
 const GAP = 3_500; // ms between samples beyond which a line is broken
@@ -32,7 +32,7 @@ function fit(canvas) {
   return { c, w, h };
 }
 
-// ceiling returns the axis' steps: a few round ones that reach above max.
+// steps returns what an axis is marked with: a few round numbers that reach above max.
 export function steps(max, whole) {
   if (!(max > 0)) max = whole ? 4 : 1e-3;
   const raw = max / 4;
@@ -190,7 +190,7 @@ export class Plot {
     const ticks = empty ? [0] : steps(max, what.unit !== 'time');
     this.#height = ticks.at(-1) || 1;
     c.font = FONT;
-    const labels = ticks.map((v) => short(v, what.unit));
+    const labels = ticks.map((v) => tick(v, what.unit));
     const left = Math.max(26, ...labels.map((s) => c.measureText(s).width)) + 8;
     const [top, bottom, right] = [7, h - 20, w - 3];
     this.#area = { left, width: right - left, from, to };
