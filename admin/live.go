@@ -74,7 +74,7 @@ func newLive(cfg Config) (*live, error) {
 		Compression: 1, MaxMessage: 16 << 10, InboxLimit: 256 << 10,
 		WriteLimit: 4 << 20, // several of the largest messages
 		Workers:    8, MemoryBudget: 64 << 20, DrainTime: -1,
-		Logger: slog.New(cfg.Logger.Handler().WithAttrs([]slog.Attr{slog.String("within", "admin")})),
+		Logger: slog.New(warnings{cfg.Logger.Handler().WithAttrs([]slog.Attr{slog.String("within", "admin")})}),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
@@ -92,6 +92,23 @@ func (visitors) Authenticate(ctx context.Context, _ *http.Request) (hooks.Identi
 	}
 	return hooks.Identity{}, nil
 }
+
+// warnings passes on what is a warning or worse: that pages come and go, and that
+// their gateway drains, would look as if it were of the one that is watched.
+type warnings struct{ slog.Handler }
+
+// Enabled implements slog.Handler.
+func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
+}
+
+// WithAttrs implements slog.Handler.
+func (w warnings) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return warnings{w.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements slog.Handler.
+func (w warnings) WithGroup(name string) slog.Handler { return warnings{w.Handler.WithGroup(name)} }
 
 // run serves pages until ctx ends.
 func (l *live) run(ctx context.Context, t target) error {

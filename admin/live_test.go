@@ -137,6 +137,9 @@ func TestLive(t *testing.T) {
 	if code := v.closed(); code != 1012 {
 		t.Errorf("closed with %d", code)
 	}
+	if log := s.log.String(); log != "" { // the gateway of the pages is no gateway that an operator has
+		t.Errorf("logged: %s", log)
+	}
 }
 
 func TestFind(t *testing.T) {
