@@ -2,6 +2,7 @@ package admin
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -56,5 +57,29 @@ func TestCut(t *testing.T) {
 		if got, left := cut(c.s, c.max); got != c.want || left != c.left {
 			t.Errorf("%q to %d: %q, %d", c.s, c.max, got, left)
 		}
+	}
+}
+
+func TestLoopsOf(t *testing.T) {
+	at := time.UnixMilli(1_700_000_000_000)
+	loops := func(n int64, sum float64) []gateway.LoopStats {
+		return []gateway.LoopStats{{Transport: 1, LoopStats: transport.LoopStats{
+			Index: 2, Connections: 3, Tasks: 4, MailboxBytes: 5,
+			Flushes: transport.Histogram{Bounds: []float64{64}, Counts: []int64{n, n}, Sum: sum},
+		}}}
+	}
+	before := figures{at: at, Stats: gateway.Stats{Loops: loops(10, 100)}}
+	now := figures{at: at.Add(2 * time.Second), Stats: gateway.Stats{Loops: loops(15, 1100)}}
+	want := loop{Transport: 1, Index: 2, Connections: 3, Tasks: 4, MailboxBytes: 5, Writes: 5, Written: 100}
+	if got := loopsOf(before, now); len(got) != 1 || got[0] != want {
+		t.Errorf("%+v", got)
+	}
+	want.Writes, want.Written = 0, 0 // what was before is not known
+	if got := loopsOf(figures{}, now); len(got) != 1 || got[0] != want {
+		t.Errorf("%+v", got)
+	}
+	now.Loops = slices.Repeat(now.Loops, 2*maxLoops)
+	if got := loopsOf(before, now); len(got) != maxLoops {
+		t.Errorf("%d rows", len(got))
 	}
 }

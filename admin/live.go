@@ -39,13 +39,11 @@ type live struct {
 	wake    chan struct{}
 	now     func() time.Time
 
-	mu      sync.Mutex
-	last    figures
-	ring    []sample // at most window
-	pages   map[string]page
-	table   *tables                         // the last; nil while no page is open
-	loops   map[loopKey]transport.Histogram // as of the last tables, at loopsAt
-	loopsAt time.Time
+	mu           sync.Mutex
+	before, last figures  // of the last two samples
+	ring         []sample // at most window
+	pages        map[string]page
+	table        *tables // the last that were taken
 }
 
 // A page is an open one.
@@ -157,7 +155,7 @@ func (l *live) sample(ctx context.Context) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := sampleOf(l.last, now)
-	l.last = now
+	l.before, l.last = l.last, now
 	if len(l.ring) == window {
 		l.ring = append(l.ring[:0], l.ring[1:]...)
 	}

@@ -150,8 +150,8 @@ type loop struct {
 	Connections  int `json:"connections"`
 	Tasks        int `json:"tasks"`
 	MailboxBytes int `json:"mailboxBytes"`
-	// Writes and Written are how many writes to clients there were since the
-	// tables before, per second, and how large they were on average, in bytes.
+	// Writes and Written are how many writes to clients there were in the last one
+	// or two seconds, per second, and how large they were on average, in bytes.
 	Writes  float64 `json:"writes"`
 	Written float64 `json:"written"`
 }

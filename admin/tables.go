@@ -65,7 +65,7 @@ func (l *live) tabulate(ctx context.Context) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t.Loops = l.loopsOf(now)
+	t.Loops = loopsOf(l.before, now)
 	l.table = t
 	l.publish(ctx, t)
 }
@@ -113,17 +113,18 @@ func processesOf(all []remote.ProcessInfo) (rows []process) {
 	return rows
 }
 
-// loopsOf returns the rows of the first loops. The caller has l.mu.
-func (l *live) loopsOf(now figures) (rows []loop) {
-	before, seconds := l.loops, now.at.Sub(l.loopsAt).Seconds()
-	l.loops, l.loopsAt = make(map[loopKey]transport.Histogram), now.at
+// loopsOf returns the rows of the first loops, with what they have written since
+// before.
+func loopsOf(before, now figures) (rows []loop) {
+	seconds, flushes := now.at.Sub(before.at).Seconds(), make(map[loopKey]transport.Histogram)
+	for _, s := range before.Loops {
+		flushes[loopKey{s.Transport, s.Index}] = s.Flushes
+	}
 	for _, s := range now.Loops[:min(len(now.Loops), maxLoops)] {
-		key := loopKey{s.Transport, s.Index}
-		l.loops[key] = s.Flushes
 		row := loop{
 			Transport: s.Transport, Index: s.Index, Connections: s.Connections, Tasks: s.Tasks, MailboxBytes: s.MailboxBytes,
 		}
-		was, known := before[key]
+		was, known := flushes[loopKey{s.Transport, s.Index}]
 		if d := s.Flushes.Since(was); known && d.Count() > 0 && seconds > 0 {
 			row.Writes, row.Written = round(float64(d.Count())/seconds), round(d.Sum/float64(d.Count()))
 		}
