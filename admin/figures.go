@@ -2,7 +2,6 @@ package admin
 
 import (
 	"math"
-	"strconv"
 	"time"
 
 	"github.com/sluicegate/sluice/gateway"
@@ -51,7 +50,7 @@ func sampleOf(before, now figures) sample {
 		put(&s.Drops, string(reason), rate(before.Drops[reason].Messages, n.Messages))
 	}
 	for kind, n := range now.Closes {
-		put(&s.Closes, kindName(kind), rate(before.Closes[kind], n))
+		put(&s.Closes, kind.String(), rate(before.Closes[kind], n))
 	}
 	for reason, n := range now.Refused {
 		put(&s.Refused, string(reason), rate(before.Refused[reason], n))
@@ -81,6 +80,3 @@ func round(v float64) float64 {
 	}
 	return math.Round(v*scale) / scale
 }
-
-// kindName is how the page calls a kind of end.
-func kindName(k gateway.CloseKind) string { return strconv.Itoa(k.Code) + " " + k.Reason }

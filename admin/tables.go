@@ -82,7 +82,7 @@ func totalsOf(f figures) totals {
 	}
 	for kind, n := range f.Closes {
 		if n > 0 {
-			t.Closes[kindName(kind)] += n
+			t.Closes[kind.String()] += n
 		}
 	}
 	return t

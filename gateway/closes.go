@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -21,6 +23,24 @@ type CloseKind struct {
 	// lists them, such as "slow consumer", "protocol" for what is wrong by RFC
 	// 6455, or "host" for all reasons of the host's.
 	Reason string
+}
+
+// String returns the code and the reason, as in "1013 slow consumer".
+func (k CloseKind) String() string { return strconv.Itoa(k.Code) + " " + k.Reason }
+
+// MarshalText implements [encoding.TextMarshaler]: it is String, so that Stats can be
+// written as JSON.
+func (k CloseKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (k *CloseKind) UnmarshalText(text []byte) error {
+	code, reason, _ := strings.Cut(string(text), " ")
+	n, err := strconv.Atoi(code)
+	if err != nil {
+		return fmt.Errorf("gateway: %q is no kind of close; it should be a code and a reason, as in \"1013 slow consumer\"", text)
+	}
+	*k = CloseKind{Code: n, Reason: reason}
+	return nil
 }
 
 // kindOf returns of which kind an end is.

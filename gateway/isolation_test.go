@@ -29,16 +29,20 @@ func (l *logbook) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
+func (l *logbook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 func (l *logbook) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
 // await waits until the log has a line with all of texts.
 func (l *logbook) await(t testing.TB, texts ...string) {
 	t.Helper()
 	eventually(t, func() string {
-		l.mu.Lock()
-		defer l.mu.Unlock()
 	lines:
-		for line := range strings.Lines(l.text.String()) {
+		for line := range strings.Lines(l.String()) {
 			for _, text := range texts {
 				if !strings.Contains(line, text) {
 					continue lines

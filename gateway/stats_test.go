@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -59,6 +60,13 @@ func TestCloseKinds(t *testing.T) {
 		s := g.Stats()
 		if fmt.Sprint(s.Closes) != fmt.Sprint(want) {
 			t.Errorf("closes %v, want %v", s.Closes, want)
+		}
+		b, err := json.Marshal(s)
+		must(t, err)
+		var read gateway.Stats
+		must(t, json.Unmarshal(b, &read))
+		if fmt.Sprint(read) != fmt.Sprint(s) {
+			t.Errorf("through JSON %+v, was %+v", read, s)
 		}
 		all := int64(0)
 		for _, n := range s.Closes {
