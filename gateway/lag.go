@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluice/internal/histogram"
-	"github.com/sluicegate/sluice/registry"
 	"github.com/sluicegate/sluice/transport"
 )
 
@@ -63,7 +62,7 @@ func (g *Gateway) watchLag() (stop func()) {
 		for {
 			select {
 			case <-tick.C:
-				g.lag.ask(g.reg)
+				g.lag.ask(g.loops.inUse())
 			case <-ended:
 				return
 			}
@@ -75,8 +74,8 @@ func (g *Gateway) watchLag() (stop func()) {
 	}
 }
 
-// ask posts a probe to each loop that has answered its last one.
-func (l *lag) ask(reg registry.Registry) {
+// ask posts a probe to each of the loops that has answered its last one.
+func (l *lag) ask(loops []transport.Loop) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for loop, p := range l.out {
@@ -84,9 +83,7 @@ func (l *lag) ask(reg registry.Registry) {
 			delete(l.out, loop)
 		}
 	}
-	for _, a := range reg.Everyone(nil) {
-		loop := a.Loop()
-		a.Release()
+	for _, loop := range loops {
 		if l.out[loop] != nil {
 			continue
 		}

@@ -24,16 +24,29 @@ type loopMeters struct {
 
 type loopMeter struct {
 	transport int
+	loop      transport.Loop
 	read      func() transport.LoopStats
 }
 
 // of returns what the loops of a transport are made known by.
-func (l *loopMeters) of(transportIndex int) func(read func() transport.LoopStats) {
-	return func(read func() transport.LoopStats) {
+func (l *loopMeters) of(transportIndex int) func(transport.Loop, func() transport.LoopStats) {
+	return func(loop transport.Loop, read func() transport.LoopStats) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.all = append(l.all, loopMeter{transportIndex, read})
+		l.all = append(l.all, loopMeter{transportIndex, loop, read})
 	}
+}
+
+// inUse returns the loops that have connections.
+func (l *loopMeters) inUse() (loops []transport.Loop) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range l.all {
+		if m.read().Connections > 0 {
+			loops = append(loops, m.loop)
+		}
+	}
+	return loops
 }
 
 func (l *loopMeters) stats() []LoopStats {

@@ -3,11 +3,11 @@ package gateway
 import (
 	"bytes"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/sluicegate/sluice/registry"
 	"github.com/sluicegate/sluice/transport"
 )
 
@@ -154,18 +154,13 @@ func (w *watch) lateCalls(now time.Time, late *[]func([]byte)) (stuck int) {
 }
 
 func (w *watch) lateLoops(now time.Time, late *[]func([]byte)) (stuck int) {
-	there := make(map[transport.Loop]bool)
-	var as []registry.Audience
-	for _, a := range w.g.reg.Everyone(as) {
-		there[a.Loop()] = true
-		a.Release()
-	}
+	inUse := w.g.loops.inUse()
 	for l := range w.loops {
-		if !there[l] {
+		if !slices.Contains(inUse, l) {
 			delete(w.loops, l)
 		}
 	}
-	for l := range there {
+	for _, l := range inUse {
 		k := w.loops[l]
 		if k == nil || k.answered.Load() {
 			k = &knock{since: now}

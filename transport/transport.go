@@ -101,8 +101,9 @@ type Options struct {
 
 	// Meter, unless it is nil, is called for each loop when it is made, on any
 	// goroutine, with a function that returns what the loop does and has done. That
-	// may be called on any goroutine, at any time, also after Serve has returned.
-	Meter func(read func() LoopStats)
+	// may be called on any goroutine, at any time, also after Serve has returned,
+	// and waits for nothing that the loop does.
+	Meter func(l Loop, read func() LoopStats)
 	// Logger gets the log. It is never nil.
 	Logger *slog.Logger
 	// Ready is called by the transport, on any goroutine, once, when it

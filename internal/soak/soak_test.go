@@ -241,7 +241,7 @@ func soak(t *testing.T, policy transport.SlowPolicy, clients int, length time.Du
 	gw, stop := start(t, gateway.Config{
 		Router: w, Limiter: limiter, Registry: reg, Slow: policy, WriteLimit: 32 << 10, MailboxLimit: 1 << 20,
 		OverloadWait: 50 * time.Millisecond, StallTimeout: 5 * time.Second, Compression: 1,
-		DrainTime: 2 * time.Second, StuckAfter: -1, // neither may ask the ledger
+		DrainTime: 2 * time.Second,
 	})
 	w.gw = gw
 

@@ -135,7 +135,7 @@ func New(index int, o *transport.Options, h transport.Handler, e Engine, now tim
 		complaints: sampled.Event{Burst: 1, Every: complainEvery},
 	}
 	if o.Meter != nil {
-		o.Meter(l.stats)
+		o.Meter(l, l.stats)
 	}
 	return l
 }

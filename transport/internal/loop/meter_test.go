@@ -21,7 +21,9 @@ func TestFlushSizes(t *testing.T) {
 // What a loop tells of itself is what it has done.
 func TestMeter(t *testing.T) {
 	var read func() transport.LoopStats
-	k := newKit(t, func(o *transport.Options) { o.Meter = func(r func() transport.LoopStats) { read = r } })
+	k := newKit(t, func(o *transport.Options) {
+		o.Meter = func(_ transport.Loop, r func() transport.LoopStats) { read = r }
+	})
 	s := k.open()
 	c := s.conn
 	k.post(do(func() { c.Send(text("a")); c.Send(text("b")) }))
