@@ -18,12 +18,12 @@ type lag struct {
 	times *histogram.Histogram
 
 	mu  sync.Mutex
-	out map[transport.Loop]*lagProbe // not run yet
+	out map[transport.Loop]*knock // not answered yet
 }
 
 func newLag() lag {
 	return lag{
-		out: make(map[transport.Loop]*lagProbe),
+		out: make(map[transport.Loop]*knock),
 		times: histogram.Durations(
 			50*time.Microsecond, 100*time.Microsecond, 250*time.Microsecond, 500*time.Microsecond,
 			time.Millisecond, 2500*time.Microsecond, 5*time.Millisecond, 10*time.Millisecond, 25*time.Millisecond,
@@ -32,25 +32,37 @@ func newLag() lag {
 	}
 }
 
-// A lagProbe is a task that notes how long it has waited.
-type lagProbe struct {
-	lag    *lag
-	posted time.Time
-	over   atomic.Bool
+// A knock is a task that shows that its loop does its work, and after how long.
+type knock struct {
+	since    time.Time
+	times    *histogram.Histogram // if it is to be noted
+	answered atomic.Bool
+	reported bool // by the watch, whose own it is
+}
+
+// knockAt posts a knock to l. A loop that has ended has answered.
+func knockAt(l transport.Loop, times *histogram.Histogram) *knock {
+	k := &knock{since: time.Now(), times: times}
+	if l.PostAlways(k) != nil {
+		k.Drop()
+	}
+	return k
 }
 
 // Run implements transport.Task.
-func (p *lagProbe) Run(int) (steps int, done bool) {
-	p.lag.times.Observe(int64(time.Since(p.posted)))
-	p.over.Store(true)
+func (k *knock) Run(int) (steps int, done bool) {
+	if k.times != nil {
+		k.times.Observe(int64(time.Since(k.since)))
+	}
+	k.answered.Store(true)
 	return 1, true
 }
 
 // Weight implements transport.Task.
-func (p *lagProbe) Weight() (recipients, bytes int) { return 1, 0 }
+func (k *knock) Weight() (recipients, bytes int) { return 1, 0 }
 
 // Drop implements transport.Task.
-func (p *lagProbe) Drop() { p.over.Store(true) }
+func (k *knock) Drop() { k.answered.Store(true) }
 
 // watchLag asks the loops again and again until stop is called.
 func (g *Gateway) watchLag() (stop func()) {
@@ -74,34 +86,29 @@ func (g *Gateway) watchLag() (stop func()) {
 	}
 }
 
-// ask posts a probe to each of the loops that has answered its last one.
+// ask knocks at each of the loops that has answered the last time.
 func (l *lag) ask(loops []transport.Loop) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for loop, p := range l.out {
-		if p.over.Load() {
+	for loop, k := range l.out {
+		if k.answered.Load() {
 			delete(l.out, loop)
 		}
 	}
 	for _, loop := range loops {
-		if l.out[loop] != nil {
-			continue
-		}
-		p := &lagProbe{lag: l, posted: time.Now()}
-		l.out[loop] = p
-		if loop.PostAlways(p) != nil { // it has ended
-			delete(l.out, loop)
+		if l.out[loop] == nil {
+			l.out[loop] = knockAt(loop, l.times)
 		}
 	}
 }
 
-// late returns how long the slowest loop has not got to its probe, if a probe is out.
+// late returns how long the slowest loop has not answered, 0 if all have.
 func (l *lag) late() (longest time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, p := range l.out {
-		if !p.over.Load() {
-			longest = max(longest, time.Since(p.posted))
+	for _, k := range l.out {
+		if !k.answered.Load() {
+			longest = max(longest, time.Since(k.since))
 		}
 	}
 	return longest

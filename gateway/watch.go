@@ -53,25 +53,6 @@ type watch struct {
 	stuck atomic.Int64 // calls and loops that are late now
 }
 
-// A knock is a task that shows that its loop does its work.
-type knock struct {
-	answered atomic.Bool
-	since    time.Time
-	reported bool
-}
-
-// Run implements transport.Task.
-func (k *knock) Run(int) (steps int, done bool) {
-	k.answered.Store(true)
-	return 1, true
-}
-
-// Weight implements transport.Task.
-func (k *knock) Weight() (recipients, bytes int) { return 1, 0 }
-
-// Drop implements transport.Task.
-func (k *knock) Drop() { k.answered.Store(true) }
-
 const (
 	// watchLooks is how often the watch looks within the time that a call has.
 	watchLooks = 4
@@ -163,11 +144,7 @@ func (w *watch) lateLoops(now time.Time, late *[]func([]byte)) (stuck int) {
 	for _, l := range inUse {
 		k := w.loops[l]
 		if k == nil || k.answered.Load() {
-			k = &knock{since: now}
-			w.loops[l] = k
-			if l.PostAlways(k) != nil {
-				k.answered.Store(true)
-			}
+			w.loops[l] = knockAt(l, nil)
 			continue
 		}
 		if now.Sub(k.since) < w.after {
