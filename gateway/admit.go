@@ -61,6 +61,7 @@ func (g *Gateway) askAll(ctx context.Context, e hooks.OpenEvent, v *verdict) (da
 		v.origin.learn(answer.Identity)
 		v.admitted++
 	}
+	g.wantFirst(ctx, v.origin)
 	return data, nil
 }
 

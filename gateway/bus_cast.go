@@ -9,10 +9,8 @@ import (
 	"github.com/sluicegate/sluice/transport/websocket"
 )
 
-var _ hooks.Bus = (*Gateway)(nil)
-
 // Broadcast implements [hooks.Bus].
-func (g *Gateway) Broadcast(ctx context.Context, data []byte) error {
+func (g local) Broadcast(ctx context.Context, data []byte) error {
 	if as := g.reg.Everyone(nil); len(as) > 0 {
 		return g.deliverAll(ctx, as, g.encode(data))
 	}
@@ -20,7 +18,7 @@ func (g *Gateway) Broadcast(ctx context.Context, data []byte) error {
 }
 
 // SingleCast implements [hooks.Bus].
-func (g *Gateway) SingleCast(ctx context.Context, uniqID string, data []byte) error {
+func (g local) SingleCast(ctx context.Context, uniqID string, data []byte) error {
 	c, ok := g.reg.Lookup(uniqID)
 	if !ok {
 		g.dropUnknown(data)
@@ -30,7 +28,7 @@ func (g *Gateway) SingleCast(ctx context.Context, uniqID string, data []byte) er
 }
 
 // Multicast implements [hooks.Bus].
-func (g *Gateway) Multicast(ctx context.Context, uniqIDs []string, data []byte) error {
+func (g local) Multicast(ctx context.Context, uniqIDs []string, data []byte) error {
 	found := g.reg.Find(nil, uniqIDs...)
 	if missing := len(uniqIDs) - len(found); missing > 0 {
 		g.drop("", hooks.DropUnknown, int64(missing), int64(missing*websocket.FrameSize(len(data))))
@@ -42,21 +40,21 @@ func (g *Gateway) Multicast(ctx context.Context, uniqIDs []string, data []byte) 
 }
 
 // SingleCastByCustomerID implements [hooks.Bus].
-func (g *Gateway) SingleCastByCustomerID(ctx context.Context, customerID string, data []byte) error {
+func (g local) SingleCastByCustomerID(ctx context.Context, customerID string, data []byte) error {
 	return g.castCustomers(ctx, []string{customerID}, data)
 }
 
 // MulticastByCustomerID implements [hooks.Bus].
-func (g *Gateway) MulticastByCustomerID(ctx context.Context, customerIDs []string, data []byte) error {
+func (g local) MulticastByCustomerID(ctx context.Context, customerIDs []string, data []byte) error {
 	return g.castCustomers(ctx, customerIDs, data)
 }
 
-func (g *Gateway) castCustomers(ctx context.Context, customerIDs []string, data []byte) error {
+func (g local) castCustomers(ctx context.Context, customerIDs []string, data []byte) error {
 	var found []*registry.Client
 	for _, id := range customerIDs {
 		n := len(found)
 		if found = g.reg.FindByCustomer(found, id); len(found) == n {
-			g.dropUnknown(data)
+			g.dropNobody(data)
 		}
 	}
 	if len(found) == 0 {
@@ -65,23 +63,31 @@ func (g *Gateway) castCustomers(ctx context.Context, customerIDs []string, data 
 	return g.deliverTo(ctx, found, g.encode(data))
 }
 
-// dropUnknown counts a message for somebody who is not there.
+// dropUnknown counts a message for a client that is not there.
 func (g *Gateway) dropUnknown(data []byte) {
 	g.drop("", hooks.DropUnknown, 1, int64(websocket.FrameSize(len(data))))
 }
 
+// dropNobody counts a message for a customer without clients, or a topic without
+// subscribers, here: in a cluster, they may be elsewhere.
+func (g *Gateway) dropNobody(data []byte) {
+	if g.cfg.Cluster == nil {
+		g.dropUnknown(data)
+	}
+}
+
 // SingleCastBulk implements [hooks.Bus].
-func (g *Gateway) SingleCastBulk(ctx context.Context, uniqIDs []string, data [][]byte) error {
+func (g local) SingleCastBulk(ctx context.Context, uniqIDs []string, data [][]byte) error {
 	return g.bulk(ctx, uniqIDs, data, g.SingleCast)
 }
 
 // SingleCastBulkByCustomerID implements [hooks.Bus].
-func (g *Gateway) SingleCastBulkByCustomerID(ctx context.Context, customerIDs []string, data [][]byte) error {
+func (g local) SingleCastBulkByCustomerID(ctx context.Context, customerIDs []string, data [][]byte) error {
 	return g.bulk(ctx, customerIDs, data, g.SingleCastByCustomerID)
 }
 
 // bulk pairs names with data and sends each.
-func (g *Gateway) bulk(ctx context.Context, names []string, data [][]byte,
+func (g local) bulk(ctx context.Context, names []string, data [][]byte,
 	send func(context.Context, string, []byte) error,
 ) error {
 	one := len(names) == 1

@@ -8,7 +8,7 @@ import (
 )
 
 // UpdateConnInfo implements [hooks.Bus].
-func (g *Gateway) UpdateConnInfo(ctx context.Context, u hooks.ConnInfoUpdate) error {
+func (g local) UpdateConnInfo(ctx context.Context, u hooks.ConnInfoUpdate) error {
 	if len(u.NewSession) > g.cfg.MaxSession || g.tooLong(u.NewCustomerID) || g.tooLong(u.NewTopics...) {
 		return g.answer(ctx, nil, hooks.ErrTooMany, u.Data)
 	}
@@ -22,12 +22,16 @@ func (g *Gateway) UpdateConnInfo(ctx context.Context, u hooks.ConnInfoUpdate) er
 	if len(u.NewTopics) > 0 {
 		ch.Topics = &u.NewTopics
 	}
+	if len(u.NewTopics) > 0 {
+		g.want(ctx, u.UniqID, u.NewTopics)
+		defer g.unwant(g.topicsOf(u.UniqID))
+	}
 	c, err := g.reg.Change(u.UniqID, ch)
 	return g.answer(ctx, c, err, u.Data)
 }
 
 // DeleteConnInfo implements [hooks.Bus].
-func (g *Gateway) DeleteConnInfo(ctx context.Context, d hooks.ConnInfoDelete) error {
+func (g local) DeleteConnInfo(ctx context.Context, d hooks.ConnInfoDelete) error {
 	var ch registry.Change
 	if d.Session {
 		ch.Session = new(string)
@@ -37,13 +41,14 @@ func (g *Gateway) DeleteConnInfo(ctx context.Context, d hooks.ConnInfoDelete) er
 	}
 	if d.Topics {
 		ch.Topics = new([]string)
+		defer g.unwant(g.topicsOf(d.UniqID))
 	}
 	c, err := g.reg.Change(d.UniqID, ch)
 	return g.answer(ctx, c, err, d.Data)
 }
 
 // ConnInfo implements [hooks.Bus].
-func (g *Gateway) ConnInfo(_ context.Context, uniqIDs []string, f hooks.ConnInfoFields) (map[string]hooks.ConnInfo, error) {
+func (g local) ConnInfo(_ context.Context, uniqIDs []string, f hooks.ConnInfoFields) (map[string]hooks.ConnInfo, error) {
 	infos := make(map[string]hooks.ConnInfo, len(uniqIDs))
 	for _, c := range g.reg.Find(nil, uniqIDs...) {
 		infos[c.UniqID()] = g.connInfo(c, f)
@@ -52,7 +57,7 @@ func (g *Gateway) ConnInfo(_ context.Context, uniqIDs []string, f hooks.ConnInfo
 }
 
 // ConnInfoByCustomerID implements [hooks.Bus].
-func (g *Gateway) ConnInfoByCustomerID(_ context.Context, customerIDs []string, f hooks.ConnInfoFields) (map[string][]hooks.ConnInfo, error) {
+func (g local) ConnInfoByCustomerID(_ context.Context, customerIDs []string, f hooks.ConnInfoFields) (map[string][]hooks.ConnInfo, error) {
 	infos := make(map[string][]hooks.ConnInfo, len(customerIDs))
 	for _, id := range customerIDs {
 		if _, done := infos[id]; done {

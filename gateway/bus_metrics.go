@@ -7,7 +7,7 @@ import (
 )
 
 // Metrics implements [hooks.Bus].
-func (g *Gateway) Metrics(context.Context) (map[hooks.MetricItem]hooks.Metric, error) {
+func (g local) Metrics(context.Context) (map[hooks.MetricItem]hooks.Metric, error) {
 	all := g.rates.metrics(g.cfg.Clock.Now(), g.metricCounts())
 	if g.cfg.Metrics == nil {
 		return all, nil
@@ -20,7 +20,7 @@ func (g *Gateway) Metrics(context.Context) (map[hooks.MetricItem]hooks.Metric, e
 }
 
 // Limit implements [hooks.Bus].
-func (g *Gateway) Limit(_ context.Context, l hooks.Limits) (hooks.Limits, error) {
+func (g local) Limit(_ context.Context, l hooks.Limits) (hooks.Limits, error) {
 	if s, ok := g.cfg.Limiter.(hooks.LimitSetter); ok {
 		return g.setLimits(s, l)
 	}

@@ -11,12 +11,12 @@ import (
 )
 
 // ForceOffline implements [hooks.Bus].
-func (g *Gateway) ForceOffline(ctx context.Context, uniqIDs []string, data []byte) error {
+func (g local) ForceOffline(ctx context.Context, uniqIDs []string, data []byte) error {
 	return g.forceOffline(ctx, g.reg.Find(nil, uniqIDs...), everyone, data, "forceOffline")
 }
 
 // ForceOfflineByCustomerID implements [hooks.Bus].
-func (g *Gateway) ForceOfflineByCustomerID(ctx context.Context, customerIDs []string, data []byte) error {
+func (g local) ForceOfflineByCustomerID(ctx context.Context, customerIDs []string, data []byte) error {
 	return g.forceOffline(ctx, g.reg.FindByCustomer(nil, customerIDs...), everyone, data, "forceOfflineByCustomerId")
 }
 
@@ -81,7 +81,7 @@ type guestTimers struct {
 type guestTimer struct{ stop func() bool }
 
 // ForceOfflineGuest implements [hooks.Bus].
-func (g *Gateway) ForceOfflineGuest(ctx context.Context, uniqIDs []string, delay time.Duration, data []byte) error {
+func (g local) ForceOfflineGuest(ctx context.Context, uniqIDs []string, delay time.Duration, data []byte) error {
 	clients := g.reg.Find(nil, uniqIDs...)
 	if delay <= 0 {
 		return g.forceOfflineGuests(ctx, clients, data)

@@ -11,12 +11,14 @@ import (
 )
 
 // Subscribe implements [hooks.Bus].
-func (g *Gateway) Subscribe(ctx context.Context, uniqID string, topics []string, data []byte) error {
+func (g local) Subscribe(ctx context.Context, uniqID string, topics []string, data []byte) error {
+	g.want(ctx, uniqID, topics)
 	return g.changeTopics(ctx, g.subscribe, uniqID, topics, data)
 }
 
 // Unsubscribe implements [hooks.Bus].
-func (g *Gateway) Unsubscribe(ctx context.Context, uniqID string, topics []string, data []byte) error {
+func (g local) Unsubscribe(ctx context.Context, uniqID string, topics []string, data []byte) error {
+	defer g.unwant(topics)
 	return g.changeTopics(ctx, g.reg.Unsubscribe, uniqID, topics, data)
 }
 
@@ -66,8 +68,9 @@ func (g *Gateway) answer(ctx context.Context, c *registry.Client, err error, dat
 }
 
 // DeleteTopics implements [hooks.Bus].
-func (g *Gateway) DeleteTopics(ctx context.Context, topics []string, data []byte) error {
+func (g local) DeleteTopics(ctx context.Context, topics []string, data []byte) error {
 	lost := g.reg.DeleteTopics(topics)
+	g.unwant(topics)
 	if len(lost) == 0 || len(data) == 0 {
 		return nil
 	}
@@ -75,13 +78,13 @@ func (g *Gateway) DeleteTopics(ctx context.Context, topics []string, data []byte
 }
 
 // Publish implements [hooks.Bus].
-func (g *Gateway) Publish(ctx context.Context, topics []string, data []byte) error {
+func (g local) Publish(ctx context.Context, topics []string, data []byte) error {
 	var few [4]registry.Audience
 	as := few[:0]
 	for _, t := range topics {
 		n := len(as)
 		if as = g.reg.Subscribers(as, t); len(as) == n {
-			g.dropUnknown(data)
+			g.dropNobody(data)
 		}
 	}
 	if len(as) == 0 {
@@ -91,7 +94,7 @@ func (g *Gateway) Publish(ctx context.Context, topics []string, data []byte) err
 }
 
 // PublishLatest implements [hooks.Bus].
-func (g *Gateway) PublishLatest(ctx context.Context, topics []string, key string, data []byte) error {
+func (g local) PublishLatest(ctx context.Context, topics []string, key string, data []byte) error {
 	if g.cfg.Slow != transport.SlowLatest || key == "" {
 		return g.Publish(ctx, topics, data)
 	}
@@ -104,7 +107,7 @@ func (g *Gateway) PublishLatest(ctx context.Context, topics []string, key string
 	for _, t := range topics {
 		as := g.reg.Subscribers(few[:0], t)
 		if len(as) == 0 {
-			g.dropUnknown(data)
+			g.dropNobody(data)
 			continue
 		}
 		f := *frame
@@ -115,7 +118,7 @@ func (g *Gateway) PublishLatest(ctx context.Context, topics []string, key string
 }
 
 // PublishBulk implements [hooks.Bus].
-func (g *Gateway) PublishBulk(ctx context.Context, topics []string, data [][]byte) error {
+func (g local) PublishBulk(ctx context.Context, topics []string, data [][]byte) error {
 	return g.bulk(ctx, topics, data, func(ctx context.Context, topic string, d []byte) error {
 		return g.Publish(ctx, []string{topic}, d)
 	})

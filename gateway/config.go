@@ -71,6 +71,8 @@ type Config struct {
 	Hooks []any
 	// Limiter refuses what is too much. Nil admits everything.
 	Limiter hooks.Limiter
+	// Cluster joins this gateway with others. Nil means that it is on its own.
+	Cluster hooks.Cluster
 	// Registry keeps the clients. Nil means registry.NewMemory().
 	Registry registry.Registry
 

@@ -87,6 +87,9 @@ func (g *Gateway) authenticate(hs transport.Handshake, p *peer) {
 		}
 		p.inbox.origin.learn(id)
 	}
+	if len(g.hooks.admitters) == 0 {
+		g.wantFirst(ctx, p.inbox.origin)
+	}
 	g.accept(hs, p)
 }
 
@@ -309,6 +312,7 @@ func (h handler) Close(c transport.Conn, cause transport.CloseCause) {
 	if c.Compressed() {
 		g.deflating.Add(-1)
 	}
+	g.unwant(info.Topics)
 	g.stats.closed.Add(1)
 	g.stats.closes.add(cause)
 	g.stats.events.Add(1)

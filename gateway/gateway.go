@@ -45,6 +45,7 @@ type Gateway struct {
 	log     *slog.Logger
 	hooks   hookSet
 	reg     registry.Registry
+	bus     hooks.Bus // local, or the cluster's
 	ids     *protocol.UniqIDSource
 	deflate *websocket.Compressor // nil when off
 	stats   counters
@@ -120,7 +121,11 @@ func New(cfg Config) (*Gateway, error) {
 			return nil, fmt.Errorf("gateway: %w", err)
 		}
 	}
-	g.ids = protocol.NewUniqIDSource(g.node(), cfg.Clock.Now)
+	g.cfg.Node = g.node()
+	g.ids = protocol.NewUniqIDSource(g.cfg.Node, cfg.Clock.Now)
+	if g.bus, err = g.join(); err != nil {
+		return nil, err
+	}
 	g.rates = newRates(cfg.Clock.Now())
 	g.handlers, g.cancelHandlers = context.WithCancel(context.Background())
 	g.inline = hooks.WithoutWaiting(g.handlers)
@@ -175,6 +180,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 	running, stopRunners := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRunners()
 	defer g.cancelHandlers()
+	leave, err := g.enterCluster(ctx, stopServing)
+	if err != nil {
+		return err
+	}
+	defer leave()
 
 	var transports, runners sync.WaitGroup
 	stopRates := every(g.cfg.Clock, rateTick, func() { g.rates.tick(g.cfg.Clock.Now(), g.metricCounts()) })

@@ -60,6 +60,8 @@ type Stats struct {
 	// LoopLag is how long loops take to get to what is posted to them, in
 	// seconds: each that has clients is asked once a second.
 	LoopLag transport.Histogram
+	// Cluster is what Config.Cluster has counted; all zero without one.
+	Cluster hooks.ClusterStats
 	// LoopLate is how long a loop has been asked that has not answered yet, the
 	// longest if there are several.
 	LoopLate time.Duration
@@ -116,6 +118,9 @@ func (g *Gateway) Stats() Stats {
 		OpensLimited: c.refused[refusedLimited].Load(), FailedSends: g.failedSends(),
 		Closes: c.closes.counts(), Refused: make(map[RefuseReason]int64), Drops: make(map[hooks.DropReason]DropCount),
 		Workers: g.workers.stats(), Loops: g.loops.stats(), LoopLag: g.lag.times.Snapshot(), LoopLate: g.lag.late(),
+	}
+	if c := g.cfg.Cluster; c != nil {
+		s.Cluster = c.Stats()
 	}
 	for i, r := range refuseReasons() {
 		s.Refused[r] = c.refused[i].Load()
