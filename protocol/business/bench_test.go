@@ -140,6 +140,19 @@ func BenchmarkSingleCast(b *testing.B) {
 	}
 }
 
+// BenchmarkPublish does so with a command that concerns all gateways.
+func BenchmarkPublish(b *testing.B) {
+	c, data := newBench(b, Config{}), make([]byte, 100)
+	c.connect(b, nil)
+	topics := []string{"news"}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := c.Publish(b.Context(), topics, data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // BenchmarkCheckOnline waits for each answer.
 func BenchmarkCheckOnline(b *testing.B) {
 	c := newBench(b, Config{})
