@@ -26,9 +26,10 @@
 //
 // A uniqId names its gateway, and commands to it go there. All other commands
 // go to all gateways, and so do questions, whose answers are merged: lists are
-// joined without duplicates, counts are added, maps are merged. A customer or
-// topic that is on two gateways therefore counts twice. If some gateways do not
-// answer, there is an error, and beside it what the others answered.
+// joined without duplicates, counts and rates are added, maps are merged. A
+// customer or topic that is on two gateways therefore counts twice. Of limits, which
+// each gateway is given, the lowest that is in force is returned. If some gateways
+// do not answer, there is an error, and beside it what the others answered.
 //
 // # Trust
 //

@@ -19,16 +19,21 @@ import (
 var _ hooks.Bus = (*Client)(nil)
 
 // A Client is a business process's side of the protocol. It is made by [New] and
-// implements [hooks.Bus]. All its methods may be called on any goroutine. Commands
-// need Run to be running: before it is, they wait as they do for a gateway that is
-// not there. When Run's context has ended and the Router's calls have returned,
-// they fail with [hooks.ErrStopped].
+// implements [hooks.Bus], whose methods it has besides those below. All may be
+// called on any goroutine. Commands need Run to be running: before it is, they wait
+// as they do for a gateway that is not there. When Run's context has ended and the
+// Router's calls have returned, they fail with [hooks.ErrStopped].
+//
+// The wire has whole seconds for the delay of ForceOfflineGuest, of which a part
+// counts as one, and at most 2^31-1, which is 68 years. It has no keys, so
+// PublishLatest is Publish.
 type Client struct {
-	*bus  // lane 0 of all gateways
+	bus   // lane 0 of all gateways
 	cfg   Config
 	log   *slog.Logger
 	noise noise
 	gates []*gate
+	lanes []hooks.Bus // over each lane of all gateways
 	stats counters
 
 	events   *handlers
@@ -63,7 +68,10 @@ func New(cfg Config) (*Client, error) {
 			c.missing.Add(1)
 		}
 	}
-	c.bus = newBus(c, 0, c.gates)
+	for lane := range cfg.TaskConns {
+		c.lanes = append(c.lanes, newBus(lane, c.gates))
+	}
+	c.bus = newBus(0, c.gates)
 	return c, nil
 }
 
@@ -84,11 +92,11 @@ func (c *Client) arrived() {
 // Different keys are spread over the task connections. A Lane costs next to
 // nothing and is not closed; it may be used on any goroutine. The Bus that a
 // handler is given is the Lane of its client's uniqId.
-func (c *Client) Lane(key string) hooks.Bus { return newBus(c, laneOf(key, c.cfg.TaskConns), c.gates) }
+func (c *Client) Lane(key string) hooks.Bus { return c.lanes[laneOf(key, len(c.lanes))] }
 
 // Gateway returns a Bus for the gateway at index i of Config.Gateways alone, which
 // may be used on any goroutine. It panics if there is none.
-func (c *Client) Gateway(i int) hooks.Bus { return newBus(c, 0, c.gates[i:i+1]) }
+func (c *Client) Gateway(i int) hooks.Bus { return newBus(0, c.gates[i:i+1]) }
 
 func laneOf(key string, lanes int) int {
 	h := fnv.New32a()

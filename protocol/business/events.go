@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/internal/wire"
 	"github.com/sluicegate/sluice/protocol"
 )
@@ -103,7 +104,7 @@ func (h *handlers) add(e event) bool {
 // run handles a client's events until there are none.
 func (h *handlers) run(uniqID string, q *queue) {
 	defer func() { <-h.slots }()
-	bus := newBus(h.c, laneOf(uniqID, h.c.cfg.TaskConns), h.c.gates)
+	bus := h.c.Lane(uniqID)
 	h.mu.Lock()
 	for q.head < len(q.events) {
 		e := q.next()
@@ -139,7 +140,7 @@ func (h *handlers) idle() {
 }
 
 // handle makes one call of the Router.
-func (h *handlers) handle(bus *bus, e event) {
+func (h *handlers) handle(bus hooks.Bus, e event) {
 	defer func() {
 		if r := recover(); r != nil {
 			if n, ok := h.c.noise.panics.Next(); ok {

@@ -3,12 +3,11 @@ package business
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"net"
 	"net/netip"
-	"sync"
 	"sync/atomic"
 
+	"github.com/sluicegate/sluice/internal/spread"
 	"github.com/sluicegate/sluice/protocol"
 )
 
@@ -42,13 +41,7 @@ func newGate(c *Client, addr Gateway) *gate {
 // barrier returns when everything that was put into the lanes has been carried
 // out.
 func (g *gate) barrier(ctx context.Context) error {
-	var all sync.WaitGroup
-	errs := make([]error, len(g.lanes))
-	for i, l := range g.lanes {
-		all.Go(func() { errs[i] = l.barrier(ctx) })
-	}
-	all.Wait()
-	return errors.Join(errs...)
+	return spread.Each(g.lanes, func(l *lane) error { return l.barrier(ctx) })
 }
 
 // learnAddr takes the address at which the gateway is reached for its node.

@@ -1,4 +1,4 @@
-package business
+package spread
 
 import (
 	"context"
@@ -10,12 +10,12 @@ import (
 )
 
 // CheckOnline implements [hooks.Bus].
-func (b *bus) CheckOnline(ctx context.Context, uniqIDs []string) ([]string, error) {
+func (b Bus[G]) CheckOnline(ctx context.Context, uniqIDs []string) ([]string, error) {
 	var mu sync.Mutex // asks run at the same time
 	var all union
-	err := b.splitIDs(uniqIDs, func(gates []*gate, mine []string) error {
-		return ask(ctx, b, gates, protocol.Cmd_CheckOnline, &protocol.CheckOnlineReq{UniqIds: mine},
-			fresh[protocol.CheckOnlineResp], func(r *protocol.CheckOnlineResp) {
+	err := b.splitIDs(uniqIDs, func(to []G, mine []string) error {
+		return ask(ctx, b, to, protocol.Cmd_CheckOnline, &protocol.CheckOnlineReq{UniqIds: mine},
+			func(r *protocol.CheckOnlineResp) {
 				mu.Lock()
 				defer mu.Unlock()
 				all.add(r.GetUniqIds())
@@ -25,55 +25,50 @@ func (b *bus) CheckOnline(ctx context.Context, uniqIDs []string) ([]string, erro
 }
 
 // UniqIDs implements [hooks.Bus].
-func (b *bus) UniqIDs(ctx context.Context) ([]string, error) {
+func (b Bus[G]) UniqIDs(ctx context.Context) ([]string, error) {
 	var all union
-	err := ask(ctx, b, b.gates, protocol.Cmd_UniqIdList, nil,
-		fresh[protocol.UniqIdListResp], func(r *protocol.UniqIdListResp) { all.add(r.GetUniqIds()) })
+	err := ask(ctx, b, b.to.All(), protocol.Cmd_UniqIdList, nil, func(r *protocol.UniqIdListResp) { all.add(r.GetUniqIds()) })
 	return all.list, err
 }
 
 // UniqIDCount implements [hooks.Bus].
-func (b *bus) UniqIDCount(ctx context.Context) (n int, err error) {
-	err = ask(ctx, b, b.gates, protocol.Cmd_UniqIdCount, nil,
-		fresh[protocol.UniqIdCountResp], func(r *protocol.UniqIdCountResp) { n += int(r.GetCount()) })
+func (b Bus[G]) UniqIDCount(ctx context.Context) (n int, err error) {
+	err = ask(ctx, b, b.to.All(), protocol.Cmd_UniqIdCount, nil, func(r *protocol.UniqIdCountResp) { n += int(r.GetCount()) })
 	return n, err
 }
 
 // CustomerIDs implements [hooks.Bus].
-func (b *bus) CustomerIDs(ctx context.Context) ([]string, error) {
+func (b Bus[G]) CustomerIDs(ctx context.Context) ([]string, error) {
 	var all union
-	err := ask(ctx, b, b.gates, protocol.Cmd_CustomerIdList, nil,
-		fresh[protocol.CustomerIdListResp], func(r *protocol.CustomerIdListResp) { all.add(r.GetCustomerIds()) })
+	err := ask(ctx, b, b.to.All(), protocol.Cmd_CustomerIdList, nil,
+		func(r *protocol.CustomerIdListResp) { all.add(r.GetCustomerIds()) })
 	return all.list, err
 }
 
 // CustomerIDCount implements [hooks.Bus].
-func (b *bus) CustomerIDCount(ctx context.Context) (n int, err error) {
-	err = ask(ctx, b, b.gates, protocol.Cmd_CustomerIdCount, nil,
-		fresh[protocol.CustomerIdCountResp], func(r *protocol.CustomerIdCountResp) { n += int(r.GetCount()) })
+func (b Bus[G]) CustomerIDCount(ctx context.Context) (n int, err error) {
+	err = ask(ctx, b, b.to.All(), protocol.Cmd_CustomerIdCount, nil, func(r *protocol.CustomerIdCountResp) { n += int(r.GetCount()) })
 	return n, err
 }
 
 // Topics implements [hooks.Bus].
-func (b *bus) Topics(ctx context.Context) ([]string, error) {
+func (b Bus[G]) Topics(ctx context.Context) ([]string, error) {
 	var all union
-	err := ask(ctx, b, b.gates, protocol.Cmd_TopicList, nil,
-		fresh[protocol.TopicListResp], func(r *protocol.TopicListResp) { all.add(r.GetTopics()) })
+	err := ask(ctx, b, b.to.All(), protocol.Cmd_TopicList, nil, func(r *protocol.TopicListResp) { all.add(r.GetTopics()) })
 	return all.list, err
 }
 
 // TopicCount implements [hooks.Bus].
-func (b *bus) TopicCount(ctx context.Context) (n int, err error) {
-	err = ask(ctx, b, b.gates, protocol.Cmd_TopicCount, nil,
-		fresh[protocol.TopicCountResp], func(r *protocol.TopicCountResp) { n += int(r.GetCount()) })
+func (b Bus[G]) TopicCount(ctx context.Context) (n int, err error) {
+	err = ask(ctx, b, b.to.All(), protocol.Cmd_TopicCount, nil, func(r *protocol.TopicCountResp) { n += int(r.GetCount()) })
 	return n, err
 }
 
 // TopicUniqIDs implements [hooks.Bus].
-func (b *bus) TopicUniqIDs(ctx context.Context, topics []string) (map[string][]string, error) {
+func (b Bus[G]) TopicUniqIDs(ctx context.Context, topics []string) (map[string][]string, error) {
 	all := make(unions)
-	err := ask(ctx, b, b.gates, protocol.Cmd_TopicUniqIdList, &protocol.TopicUniqIdListReq{Topics: topics},
-		fresh[protocol.TopicUniqIdListResp], func(r *protocol.TopicUniqIdListResp) {
+	err := ask(ctx, b, b.to.All(), protocol.Cmd_TopicUniqIdList, &protocol.TopicUniqIdListReq{Topics: topics},
+		func(r *protocol.TopicUniqIdListResp) {
 			for topic, item := range r.GetItems() {
 				all.add(topic, item.GetUniqIds())
 			}
@@ -82,18 +77,18 @@ func (b *bus) TopicUniqIDs(ctx context.Context, topics []string) (map[string][]s
 }
 
 // TopicUniqIDCounts implements [hooks.Bus].
-func (b *bus) TopicUniqIDCounts(ctx context.Context, topics []string, every bool) (map[string]int, error) {
+func (b Bus[G]) TopicUniqIDCounts(ctx context.Context, topics []string, every bool) (map[string]int, error) {
 	all := make(map[string]int)
-	err := ask(ctx, b, b.gates, protocol.Cmd_TopicUniqIdCount, &protocol.TopicUniqIdCountReq{Topics: topics, CountAll: every},
-		fresh[protocol.TopicUniqIdCountResp], func(r *protocol.TopicUniqIdCountResp) { addUp(all, r.GetItems()) })
+	err := ask(ctx, b, b.to.All(), protocol.Cmd_TopicUniqIdCount, &protocol.TopicUniqIdCountReq{Topics: topics, CountAll: every},
+		func(r *protocol.TopicUniqIdCountResp) { addUp(all, r.GetItems()) })
 	return all, err
 }
 
 // TopicCustomerIDs implements [hooks.Bus].
-func (b *bus) TopicCustomerIDs(ctx context.Context, topics []string) (map[string][]string, error) {
+func (b Bus[G]) TopicCustomerIDs(ctx context.Context, topics []string) (map[string][]string, error) {
 	all := make(unions)
-	err := ask(ctx, b, b.gates, protocol.Cmd_TopicCustomerIdList, &protocol.TopicCustomerIdListReq{Topics: topics},
-		fresh[protocol.TopicCustomerIdListResp], func(r *protocol.TopicCustomerIdListResp) {
+	err := ask(ctx, b, b.to.All(), protocol.Cmd_TopicCustomerIdList, &protocol.TopicCustomerIdListReq{Topics: topics},
+		func(r *protocol.TopicCustomerIdListResp) {
 			for topic, item := range r.GetItems() {
 				all.add(topic, item.GetCustomerIds())
 			}
@@ -102,10 +97,10 @@ func (b *bus) TopicCustomerIDs(ctx context.Context, topics []string) (map[string
 }
 
 // TopicCustomerUniqIDs implements [hooks.Bus].
-func (b *bus) TopicCustomerUniqIDs(ctx context.Context, topics []string) (map[string]map[string][]string, error) {
+func (b Bus[G]) TopicCustomerUniqIDs(ctx context.Context, topics []string) (map[string]map[string][]string, error) {
 	found := make(map[string]unions)
-	err := ask(ctx, b, b.gates, protocol.Cmd_TopicCustomerIdToUniqIdsList, &protocol.TopicCustomerIdToUniqIdsListReq{Topics: topics},
-		fresh[protocol.TopicCustomerIdToUniqIdsListResp], func(r *protocol.TopicCustomerIdToUniqIdsListResp) {
+	err := ask(ctx, b, b.to.All(), protocol.Cmd_TopicCustomerIdToUniqIdsList, &protocol.TopicCustomerIdToUniqIdsListReq{Topics: topics},
+		func(r *protocol.TopicCustomerIdToUniqIdsListResp) {
 			for topic, customers := range r.GetItems() {
 				if found[topic] == nil {
 					found[topic] = make(unions)
@@ -123,21 +118,21 @@ func (b *bus) TopicCustomerUniqIDs(ctx context.Context, topics []string) (map[st
 }
 
 // TopicCustomerIDCounts implements [hooks.Bus].
-func (b *bus) TopicCustomerIDCounts(ctx context.Context, topics []string, every bool) (map[string]int, error) {
+func (b Bus[G]) TopicCustomerIDCounts(ctx context.Context, topics []string, every bool) (map[string]int, error) {
 	all := make(map[string]int)
-	err := ask(ctx, b, b.gates, protocol.Cmd_TopicCustomerIdCount, &protocol.TopicCustomerIdCountReq{Topics: topics, CountAll: every},
-		fresh[protocol.TopicCustomerIdCountResp], func(r *protocol.TopicCustomerIdCountResp) { addUp(all, r.GetItems()) })
+	err := ask(ctx, b, b.to.All(), protocol.Cmd_TopicCustomerIdCount, &protocol.TopicCustomerIdCountReq{Topics: topics, CountAll: every},
+		func(r *protocol.TopicCustomerIdCountResp) { addUp(all, r.GetItems()) })
 	return all, err
 }
 
 // ConnInfo implements [hooks.Bus].
-func (b *bus) ConnInfo(ctx context.Context, uniqIDs []string, f hooks.ConnInfoFields) (map[string]hooks.ConnInfo, error) {
+func (b Bus[G]) ConnInfo(ctx context.Context, uniqIDs []string, f hooks.ConnInfoFields) (map[string]hooks.ConnInfo, error) {
 	var mu sync.Mutex // asks run at the same time
 	all := make(map[string]hooks.ConnInfo, len(uniqIDs))
-	err := b.splitIDs(uniqIDs, func(gates []*gate, mine []string) error {
-		return ask(ctx, b, gates, protocol.Cmd_ConnInfo,
+	err := b.splitIDs(uniqIDs, func(to []G, mine []string) error {
+		return ask(ctx, b, to, protocol.Cmd_ConnInfo,
 			&protocol.ConnInfoReq{UniqIds: mine, ReqSession: f.Session, ReqCustomerId: f.CustomerID, ReqTopic: f.Topics},
-			fresh[protocol.ConnInfoResp], func(r *protocol.ConnInfoResp) {
+			func(r *protocol.ConnInfoResp) {
 				mu.Lock()
 				defer mu.Unlock()
 				for id, item := range r.GetItems() {
@@ -153,11 +148,11 @@ func (b *bus) ConnInfo(ctx context.Context, uniqIDs []string, f hooks.ConnInfoFi
 }
 
 // ConnInfoByCustomerID implements [hooks.Bus].
-func (b *bus) ConnInfoByCustomerID(ctx context.Context, customerIDs []string, f hooks.ConnInfoFields) (map[string][]hooks.ConnInfo, error) {
+func (b Bus[G]) ConnInfoByCustomerID(ctx context.Context, customerIDs []string, f hooks.ConnInfoFields) (map[string][]hooks.ConnInfo, error) {
 	all := make(map[string][]hooks.ConnInfo, len(customerIDs))
-	err := ask(ctx, b, b.gates, protocol.Cmd_ConnInfoByCustomerId,
+	err := ask(ctx, b, b.to.All(), protocol.Cmd_ConnInfoByCustomerId,
 		&protocol.ConnInfoByCustomerIdReq{CustomerIds: customerIDs, ReqSession: f.Session, ReqUniqId: f.UniqID, ReqTopic: f.Topics},
-		fresh[protocol.ConnInfoByCustomerIdResp], func(r *protocol.ConnInfoByCustomerIdResp) {
+		func(r *protocol.ConnInfoByCustomerIdResp) {
 			for customer, items := range r.GetItems() {
 				for _, item := range items.GetItems() {
 					i := hooks.ConnInfo{UniqID: item.GetUniqId(), Session: item.GetSession(), Topics: item.GetTopics()}
@@ -172,10 +167,10 @@ func (b *bus) ConnInfoByCustomerID(ctx context.Context, customerIDs []string, f 
 }
 
 // Metrics implements hooks.Bus. Counts and rates of several gateways add up.
-func (b *bus) Metrics(ctx context.Context) (map[hooks.MetricItem]hooks.Metric, error) {
+func (b Bus[G]) Metrics(ctx context.Context) (map[hooks.MetricItem]hooks.Metric, error) {
 	all := make(map[hooks.MetricItem]hooks.Metric, hooks.MetricItems)
-	err := ask(ctx, b, b.gates, protocol.Cmd_Metrics, nil,
-		fresh[protocol.MetricsResp], func(r *protocol.MetricsResp) {
+	err := ask(ctx, b, b.to.All(), protocol.Cmd_Metrics, nil,
+		func(r *protocol.MetricsResp) {
 			for number, item := range r.GetItems() {
 				m := all[hooks.MetricItem(number)]
 				m.Count += item.GetCount()
@@ -191,11 +186,11 @@ func (b *bus) Metrics(ctx context.Context) (map[hooks.MetricItem]hooks.Metric, e
 
 // Limit implements hooks.Bus. Each gateway is given the limits; of what several
 // have in force, the lowest is returned.
-func (b *bus) Limit(ctx context.Context, l hooks.Limits) (now hooks.Limits, err error) {
+func (b Bus[G]) Limit(ctx context.Context, l hooks.Limits) (now hooks.Limits, err error) {
 	// A negative limit is none, on the wire too, whatever its size.
 	req := &protocol.LimitReq{OnOpen: int32(min(max(l.OnOpen, 0), 1<<31-1)), OnMessage: int32(min(max(l.OnMessage, 0), 1<<31-1))}
-	err = ask(ctx, b, b.gates, protocol.Cmd_Limit, req,
-		fresh[protocol.LimitResp], func(r *protocol.LimitResp) {
+	err = ask(ctx, b, b.to.All(), protocol.Cmd_Limit, req,
+		func(r *protocol.LimitResp) {
 			now.OnOpen = lowest(now.OnOpen, int(r.GetOnOpen()))
 			now.OnMessage = lowest(now.OnMessage, int(r.GetOnMessage()))
 		})
@@ -209,9 +204,6 @@ func lowest(a, b int) int {
 	}
 	return a
 }
-
-// fresh makes an empty message.
-func fresh[T any]() *T { return new(T) }
 
 // union joins lists without duplicates.
 type union struct {
