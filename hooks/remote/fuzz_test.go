@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/sluicegate/sluice/gateway"
+	"github.com/sluicegate/sluice/internal/command"
 	"github.com/sluicegate/sluice/protocol"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/pipe"
@@ -18,7 +19,7 @@ import (
 // they say, the command is answered exactly if it is one that is, and an error
 // is one about the body or about lists that do not pair up.
 func FuzzCommand(f *testing.F) {
-	all := commands()
+	all := command.Table()
 	numbers := make([]protocol.Cmd_Number, 0, len(all))
 	for cmd := range all {
 		numbers = append(numbers, cmd)
@@ -49,7 +50,7 @@ func FuzzCommand(f *testing.F) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		reply, err := do(ctx, gw, protocol.Packet{Cmd: protocol.Cmd_Number(number), Body: body})
+		reply, err := carryOut(ctx, do, gw, protocol.Packet{Cmd: protocol.Cmd_Number(number), Body: body})
 		bad := (*bodyError)(nil)
 		answered := number >= int32(protocol.Cmd_Register)
 		switch {

@@ -60,6 +60,7 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/command"
 	"github.com/sluicegate/sluice/internal/secret"
 	"github.com/sluicegate/sluice/internal/ulimit"
 	"github.com/sluicegate/sluice/protocol"
@@ -82,7 +83,7 @@ type Router struct {
 	noise    noise
 	worker   *door // nil without
 	task     *door // nil without
-	commands map[protocol.Cmd_Number]command
+	commands map[protocol.Cmd_Number]command.Command
 
 	run  atomic.Bool
 	late orphan
@@ -120,7 +121,7 @@ func listen(cfg Config, home func(netip.Addr) bool, patience time.Duration) (*Ro
 		return nil, err
 	}
 	r := &Router{
-		cfg: cfg, log: cfg.Logger, commands: commands(), seed: maphash.MakeSeed(),
+		cfg: cfg, log: cfg.Logger, commands: command.Table(), seed: maphash.MakeSeed(),
 		clients: make(map[string]*client), workers: make(map[*workerConn]struct{}), tasks: make(map[*taskConn]struct{}),
 	}
 	r.noise.expect(processBurst)

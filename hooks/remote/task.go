@@ -10,7 +10,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/command"
 	"github.com/sluicegate/sluice/protocol"
 )
 
@@ -115,7 +118,7 @@ func (t *taskConn) work() (err error) {
 			t.malformed.Add(1)
 			return errors.Join(unknownCommand(p.Cmd, "task"), wr.Flush())
 		}
-		reply, err := do(ctx, t.bus, p)
+		reply, err := carryOut(ctx, do, t.bus, p)
 		if err := t.judge(p, err); err != nil {
 			return err
 		}
@@ -125,6 +128,18 @@ func (t *taskConn) work() (err error) {
 			}
 		}
 	}
+}
+
+// carryOut carries out the command of a packet.
+func carryOut(ctx context.Context, do command.Command, bus hooks.Bus, p protocol.Packet) (reply proto.Message, err error) {
+	if do.New == nil {
+		return do.Do(ctx, bus, nil)
+	}
+	body := do.New()
+	if err := p.Unmarshal(body); err != nil {
+		return nil, &bodyError{err}
+	}
+	return do.Do(ctx, bus, body)
 }
 
 // judge says what to do about a command's error: nothing but a line in the log.

@@ -1,4 +1,4 @@
-package remote
+package command
 
 import (
 	"context"
@@ -8,8 +8,8 @@ import (
 	"github.com/sluicegate/sluice/protocol"
 )
 
-func topicQueries() map[protocol.Cmd_Number]command {
-	return map[protocol.Cmd_Number]command{
+func topicQueries() map[protocol.Cmd_Number]Command {
+	return map[protocol.Cmd_Number]Command{
 		protocol.Cmd_TopicUniqIdList: ask(func(ctx context.Context, bus hooks.Bus, m *protocol.TopicUniqIdListReq) (*protocol.TopicUniqIdListResp, error) {
 			all, err := bus.TopicUniqIDs(ctx, m.GetTopics())
 			return &protocol.TopicUniqIdListResp{Items: items(all, func(ids []string) *protocol.TopicUniqIdListResp_Item {
@@ -41,8 +41,8 @@ func topicQueries() map[protocol.Cmd_Number]command {
 	}
 }
 
-func infoQueries() map[protocol.Cmd_Number]command {
-	return map[protocol.Cmd_Number]command{
+func infoQueries() map[protocol.Cmd_Number]Command {
+	return map[protocol.Cmd_Number]Command{
 		protocol.Cmd_ConnInfo: ask(func(ctx context.Context, bus hooks.Bus, m *protocol.ConnInfoReq) (*protocol.ConnInfoResp, error) {
 			all, err := bus.ConnInfo(ctx, m.GetUniqIds(), hooks.ConnInfoFields{
 				Session: m.GetReqSession(), CustomerID: m.GetReqCustomerId(), Topics: m.GetReqTopic(),

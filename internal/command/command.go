@@ -1,4 +1,6 @@
-package remote
+// Package command carries out the protocol's commands on a [hooks.Bus]: those of
+// business processes, which come over TCP, and those of other nodes of a cluster.
+package command
 
 import (
 	"context"
@@ -12,8 +14,19 @@ import (
 	"github.com/sluicegate/sluice/protocol"
 )
 
-// A command carries out one packet's command. A nil reply is none.
-type command func(ctx context.Context, bus hooks.Bus, p protocol.Packet) (reply proto.Message, err error)
+// A Command carries out one kind of command.
+type Command struct {
+	// New returns an empty body to read one into. It is nil if the body says
+	// nothing, whatever it is; Do is given nil then.
+	New func() proto.Message
+	// Do carries out the command that body describes, which is of the type that
+	// New returns. Only a command that is answered has a reply, which may come
+	// with an error if it is incomplete. It may be called on any goroutine, does
+	// as bus does with ctx, and does not keep body.
+	Do func(ctx context.Context, bus hooks.Bus, body proto.Message) (reply proto.Message, err error)
+	// Answered says whether the command is.
+	Answered bool
+}
 
 // message is a pointer to a message of type T.
 type message[T any] interface {
@@ -21,39 +34,44 @@ type message[T any] interface {
 	proto.Message
 }
 
+func fresh[T any, M message[T]]() proto.Message { return M(new(T)) }
+
 // tell makes a command of what is never answered.
-func tell[T any, M message[T]](do func(ctx context.Context, bus hooks.Bus, m M) error) command {
-	return func(ctx context.Context, bus hooks.Bus, p protocol.Packet) (proto.Message, error) {
-		m := M(new(T))
-		if err := p.Unmarshal(m); err != nil {
-			return nil, &bodyError{err}
-		}
-		return nil, do(ctx, bus, m)
+func tell[T any, M message[T]](do func(ctx context.Context, bus hooks.Bus, m M) error) Command {
+	return Command{
+		New: fresh[T, M],
+		Do: func(ctx context.Context, bus hooks.Bus, body proto.Message) (proto.Message, error) {
+			return nil, do(ctx, bus, body.(M))
+		},
 	}
 }
 
 // ask makes a command of what is answered, even if the answer is incomplete.
-func ask[T any, M message[T], R proto.Message](do func(ctx context.Context, bus hooks.Bus, m M) (R, error)) command {
-	return func(ctx context.Context, bus hooks.Bus, p protocol.Packet) (proto.Message, error) {
-		m := M(new(T))
-		if err := p.Unmarshal(m); err != nil {
-			return nil, &bodyError{err}
-		}
-		return do(ctx, bus, m)
+func ask[T any, M message[T], R proto.Message](do func(ctx context.Context, bus hooks.Bus, m M) (R, error)) Command {
+	return Command{
+		New: fresh[T, M],
+		Do: func(ctx context.Context, bus hooks.Bus, body proto.Message) (proto.Message, error) {
+			return do(ctx, bus, body.(M))
+		},
+		Answered: true,
 	}
 }
 
 // query makes a command of what is answered whatever its body says.
-func query[R proto.Message](do func(ctx context.Context, bus hooks.Bus) (R, error)) command {
-	return func(ctx context.Context, bus hooks.Bus, _ protocol.Packet) (proto.Message, error) {
-		return do(ctx, bus)
+func query[R proto.Message](do func(ctx context.Context, bus hooks.Bus) (R, error)) Command {
+	return Command{
+		Do: func(ctx context.Context, bus hooks.Bus, _ proto.Message) (proto.Message, error) {
+			return do(ctx, bus)
+		},
+		Answered: true,
 	}
 }
 
-// commands returns the commands of the task listener.
-func commands() map[protocol.Cmd_Number]command {
-	all := make(map[protocol.Cmd_Number]command)
-	for _, some := range []map[protocol.Cmd_Number]command{sends(), changes(), lists(), topicQueries(), infoQueries()} {
+// Table returns the commands by their numbers: all but those of the protocol that
+// register a business process, and the events. The map is the caller's.
+func Table() map[protocol.Cmd_Number]Command {
+	all := make(map[protocol.Cmd_Number]Command)
+	for _, some := range []map[protocol.Cmd_Number]Command{sends(), changes(), lists(), topicQueries(), infoQueries()} {
 		for cmd, do := range some {
 			all[cmd] = do
 		}
@@ -61,8 +79,8 @@ func commands() map[protocol.Cmd_Number]command {
 	return all
 }
 
-func sends() map[protocol.Cmd_Number]command {
-	return map[protocol.Cmd_Number]command{
+func sends() map[protocol.Cmd_Number]Command {
+	return map[protocol.Cmd_Number]Command{
 		protocol.Cmd_Broadcast: tell(func(ctx context.Context, bus hooks.Bus, m *protocol.Broadcast) error {
 			return bus.Broadcast(ctx, m.GetData())
 		}),
@@ -93,8 +111,8 @@ func sends() map[protocol.Cmd_Number]command {
 	}
 }
 
-func changes() map[protocol.Cmd_Number]command {
-	return map[protocol.Cmd_Number]command{
+func changes() map[protocol.Cmd_Number]Command {
+	return map[protocol.Cmd_Number]Command{
 		protocol.Cmd_ConnInfoUpdate: tell(func(ctx context.Context, bus hooks.Bus, m *protocol.ConnInfoUpdate) error {
 			return bus.UpdateConnInfo(ctx, hooks.ConnInfoUpdate{
 				UniqID: m.GetUniqId(), NewSession: m.GetNewSession(), NewCustomerID: m.GetNewCustomerId(),
@@ -132,8 +150,8 @@ func changes() map[protocol.Cmd_Number]command {
 	}
 }
 
-func lists() map[protocol.Cmd_Number]command {
-	return map[protocol.Cmd_Number]command{
+func lists() map[protocol.Cmd_Number]Command {
+	return map[protocol.Cmd_Number]Command{
 		protocol.Cmd_CheckOnline: ask(func(ctx context.Context, bus hooks.Bus, m *protocol.CheckOnlineReq) (*protocol.CheckOnlineResp, error) {
 			ids, err := bus.CheckOnline(ctx, m.GetUniqIds())
 			return &protocol.CheckOnlineResp{UniqIds: ids}, err
