@@ -250,3 +250,5 @@ func (g *host) awaitClients(n int) {
 		return ""
 	})
 }
+
+func msg(s string) []byte { return []byte(s) }

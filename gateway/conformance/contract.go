@@ -2,8 +2,8 @@ package conformance
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"sync"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/bustest"
 	"github.com/sluicegate/sluice/internal/wsclient"
 	"github.com/sluicegate/sluice/transport/websocket"
 )
@@ -24,8 +25,8 @@ func testContracts(t *testing.T, mk maker) {
 		}{
 			{"1 inbound order on workers", func(t *testing.T, mk maker) { inboundOrder(t, mk, false) }},
 			{"1 inbound order inline", func(t *testing.T, mk maker) { inboundOrder(t, mk, true) }},
-			{"2 outbound order", outboundOrder},
-			{"3 own writes", ownWrites},
+			{"2 outbound order", func(t *testing.T, mk maker) { busContract(t, mk, bustest.Order) }},
+			{"3 own writes", func(t *testing.T, mk maker) { busContract(t, mk, bustest.OwnWrites) }},
 			{"4 bounded writes", boundedWrites},
 			{"4 bounded inbox", boundedInbox},
 			{"4 flood while the handler blocks", floodWhileBlocked},
@@ -100,142 +101,13 @@ func (q *sequence) Message(_ context.Context, _ hooks.Bus, e hooks.MessageEvent)
 
 func (q *sequence) Close(_ context.Context, _ hooks.Bus, e hooks.CloseEvent) { q.closed <- e.UniqID }
 
-// Contract 2: commands issued one after the other by one caller reach a client
-// in that order, across all kinds of command, while other callers do the same.
-func outboundOrder(t *testing.T, mk maker) {
-	const clients, callers, rounds = 8, 4, 60
-	s := start(t, mk, gateway.Config{})
-	ctx := t.Context()
-	var peers []*peer
-	var ids []string
-	for i := range clients {
-		p := s.join()
-		peers, ids = append(peers, p), append(ids, p.id)
-		must(t, s.UpdateConnInfo(ctx, hooks.ConnInfoUpdate{
-			UniqID: p.id, NewCustomerID: "customer" + strconv.Itoa(i), NewTopics: []string{"all"},
-		}))
-	}
-	customers, err := s.CustomerIDs(ctx)
-	must(t, err)
-
-	var calling, reading sync.WaitGroup
-	perRound := 0
-	for number := range callers {
-		c := &caller{s: s, number: number, ids: ids, customers: customers}
-		commands := c.commands(ctx)
-		perRound = len(commands) + 2 // PublishBulk sends three
-		calling.Go(func() {
-			for range rounds {
-				for _, command := range commands {
-					if err := command(); err != nil {
-						t.Error(err)
-						return
-					}
-				}
-			}
-		})
-	}
-	for _, p := range peers {
-		reading.Go(func() {
-			next := make([]int, callers)
-			for range callers * rounds * perRound {
-				_, data, err := p.ReadMessage()
-				if err != nil {
-					t.Errorf("client %s: %v", p.id, err)
-					return
-				}
-				var number, seq int
-				if _, err := fmt.Sscanf(string(data), "%d %d", &number, &seq); err != nil {
-					t.Errorf("client %s got %q", p.id, data)
-					return
-				}
-				if next[number]++; seq != next[number] {
-					t.Errorf("client %s: caller %d's message %d came when %d was due", p.id, number, seq, next[number])
-					return
-				}
-			}
-		})
-	}
-	calling.Wait()
-	reading.Wait()
-}
-
-// A caller numbers what it sends.
-type caller struct {
-	s              *scene
-	number, seq    int
-	ids, customers []string
-}
-
-func (c *caller) data() []byte {
-	c.seq++
-	return fmt.Appendf(nil, "%d %d", c.number, c.seq)
-}
-
-// commands are all kinds of command that carry a message. Each reaches every
-// client once.
-func (c *caller) commands(ctx context.Context) []func() error {
-	g, ids, customers := c.s.Gateway, c.ids, c.customers
-	each := func(ids []string, send func(id string, data []byte) error) func() error {
-		return func() error {
-			var err error
-			data := c.data()
-			for _, id := range ids {
-				err = errors.Join(err, send(id, data))
-			}
-			return err
-		}
-	}
-	return []func() error{
-		func() error { return g.Broadcast(ctx, c.data()) },
-		func() error { return g.Publish(ctx, []string{"all"}, c.data()) },
-		func() error { return g.Multicast(ctx, ids, c.data()) },
-		func() error { return g.MulticastByCustomerID(ctx, customers, c.data()) },
-		func() error { return g.PublishBulk(ctx, []string{"all"}, [][]byte{c.data(), c.data(), c.data()}) },
-		func() error { return g.SingleCastBulk(ctx, ids, slices.Repeat([][]byte{c.data()}, len(ids))) },
-		each(ids, func(id string, data []byte) error { return g.SingleCast(ctx, id, data) }),
-		each(customers, func(id string, data []byte) error { return g.SingleCastByCustomerID(ctx, id, data) }),
-		each(ids, func(id string, data []byte) error { return g.Subscribe(ctx, id, []string{"other"}, data) }),
-		each(ids, func(id string, data []byte) error {
-			return g.UpdateConnInfo(ctx, hooks.ConnInfoUpdate{UniqID: id, NewSession: "s", Data: data})
-		}),
-	}
-}
-
-// Contract 3: a query after a change by the same caller sees it; whoever
-// subscribed before a publish gets it, even if it unsubscribes right after;
-// whoever unsubscribed before it does not.
-func ownWrites(t *testing.T, mk maker) {
-	const rounds = 200
-	s := start(t, mk, gateway.Config{})
-	ctx := t.Context()
-	a, b := s.join(), s.join()
-	for i := range rounds {
-		topic := []string{"topic" + strconv.Itoa(i)}
-		must(t, s.Subscribe(ctx, a.id, topic, nil))
-		if subs, err := s.TopicUniqIDs(ctx, topic); err != nil || !slices.Equal(subs[topic[0]], []string{a.id}) {
-			t.Fatalf("after Subscribe: %v, %v", subs, err)
-		}
-		must(t, s.Publish(ctx, topic, []byte("before "+strconv.Itoa(i))))
-		must(t, s.Unsubscribe(ctx, a.id, topic, nil))
-		must(t, s.Publish(ctx, topic, []byte("after")))
-		if n, err := s.TopicUniqIDCounts(ctx, topic, false); err != nil || len(n) != 0 {
-			t.Fatalf("after Unsubscribe: %v, %v", n, err)
-		}
-		must(t, s.SingleCast(ctx, b.id, []byte(strconv.Itoa(i))))
-	}
-	for i := range rounds {
-		a.expect("before " + strconv.Itoa(i))
-		b.expect(strconv.Itoa(i))
-	}
-	must(t, s.ForceOffline(ctx, []string{a.id}, []byte("bye")))
-	if on, err := s.CheckOnline(ctx, []string{a.id, b.id}); err != nil || !slices.Equal(on, []string{b.id}) {
-		t.Fatalf("after ForceOffline: online %v, %v", on, err)
-	}
-	must(t, s.SingleCast(ctx, a.id, []byte("too late")))
-	if got := a.expectClose(1008, "forceOffline"); !slices.Equal(got, []string{"bye"}) {
-		t.Fatalf("before the close frame: %q", got)
-	}
+// Contracts 2 and 3: the order of commands, and a caller's own writes.
+func busContract(t *testing.T, mk maker, contract func(*testing.T, bustest.World)) {
+	s := start(t, mk, gateway.Config{Router: bustest.Greeter()})
+	contract(t, bustest.World{
+		Bus:  s.Gateway,
+		Dial: func() (net.Conn, error) { return s.setup.Dial(context.Background(), s.Gateway.Gateway) },
+	})
 }
 
 // Contract 6: a late close never removes a newer connection's entry. The older
