@@ -1,0 +1,206 @@
+package cluster_test
+
+import (
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/sluicegate/sluice/gateway"
+	"github.com/sluicegate/sluice/gateway/gatewaytest"
+	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/hooks/cluster"
+	"github.com/sluicegate/sluice/internal/bustest"
+	"github.com/sluicegate/sluice/internal/clock"
+	"github.com/sluicegate/sluice/internal/leaks"
+	"github.com/sluicegate/sluice/protocol"
+)
+
+func TestMain(m *testing.M) { leaks.Main(m) }
+
+// wait bounds what a test awaits: it is reached only if a promise is broken.
+const wait = 20 * time.Second
+
+// engine is a nats-server in this process.
+type engine struct {
+	t    testing.TB
+	opts server.Options
+	*server.Server
+}
+
+func startEngine(t testing.TB, change ...func(*server.Options)) *engine {
+	t.Helper()
+	e := &engine{t: t, opts: server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true}}
+	for _, f := range change {
+		f(&e.opts)
+	}
+	e.start()
+	t.Cleanup(e.stop)
+	return e
+}
+
+// start starts the server, again at the port that it had.
+func (e *engine) start() {
+	e.t.Helper()
+	opts := e.opts
+	s, err := server.NewServer(&opts)
+	must(e.t, err)
+	s.Start()
+	if !s.ReadyForConnections(wait) {
+		e.t.Fatal("nats-server did not start")
+	}
+	e.Server = s
+	e.opts.Port = s.Addr().(*net.TCPAddr).Port
+}
+
+func (e *engine) stop() {
+	e.Shutdown()
+	e.WaitForShutdown()
+}
+
+func (e *engine) url() string { return fmt.Sprintf("nats://127.0.0.1:%d", e.opts.Port) }
+
+// node is a gateway of a cluster.
+type node struct {
+	*gatewaytest.Gateway
+	*told
+	cluster *cluster.Cluster
+	id      protocol.Node
+}
+
+// told is what a node's callbacks were told.
+type told struct {
+	mu      sync.Mutex
+	members []cluster.MemberEvent
+	gaps    []cluster.Gap
+}
+
+func (n *told) changes() []cluster.MemberEvent {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return append([]cluster.MemberEvent(nil), n.members...)
+}
+
+func (n *told) missed() []cluster.Gap {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return append([]cluster.Gap(nil), n.gaps...)
+}
+
+// quick is a Config for tests: what takes seconds elsewhere takes less.
+func quick(e *engine) cluster.Config {
+	return cluster.Config{
+		Servers: e.url(), JoinWait: 20 * time.Millisecond, Heartbeat: 100 * time.Millisecond, MissedHeartbeats: 20,
+	}
+}
+
+// join starts a gateway in a cluster.
+func join(t testing.TB, cfg cluster.Config, change ...func(*gateway.Config)) *node {
+	t.Helper()
+	n := &node{told: new(told)}
+	cfg.OnMember = func(e cluster.MemberEvent) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.members = append(n.members, e)
+	}
+	cfg.OnGap = func(g cluster.Gap) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.gaps = append(n.gaps, g)
+	}
+	var err error
+	n.cluster, err = cluster.New(cfg)
+	must(t, err)
+	g := gateway.Config{Router: bustest.Greeter(), Cluster: n.cluster, Clock: clock.System{}}
+	for _, f := range change {
+		f(&g)
+	}
+	n.Gateway = gatewaytest.New(t, g)
+	n.id = n.cluster.Nodes()[0]
+	return n
+}
+
+// joinAll starts several gateways, and returns when each knows the others.
+func joinAll(t testing.TB, n int, cfg cluster.Config, change ...func(*gateway.Config)) (all []*node) {
+	t.Helper()
+	for range n {
+		all = append(all, join(t, cfg, change...))
+	}
+	for _, one := range all {
+		one.awaitNodes(t, n)
+	}
+	return all
+}
+
+func (n *node) awaitNodes(t testing.TB, want int) {
+	t.Helper()
+	eventually(t, func() string {
+		if got := len(n.cluster.Nodes()); got != want {
+			return fmt.Sprintf("%d nodes, want %d", got, want)
+		}
+		return ""
+	})
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually waits until cond returns an empty string; it is for state that
+// changes without an event to await.
+func eventually(t testing.TB, cond func() string) {
+	t.Helper()
+	deadline := time.Now().Add(wait)
+	for {
+		why := cond()
+		if why == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(why)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// The contract of a Bus, with the caller on one node and the clients on others.
+func TestBus(t *testing.T) {
+	e := startEngine(t)
+	worlds := 0
+	for name, where := range map[string][]int{
+		"clients on both others":  {1, 2},
+		"clients on one other":    {2},
+		"clients on all three":    {1, 0, 2},
+		"clients with the caller": {0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bustest.Test(t, func(t *testing.T) bustest.World {
+				cfg := quick(e)
+				worlds++
+				cfg.Name = fmt.Sprint("world-", worlds)
+				all := joinAll(t, 3, cfg)
+				next := 0
+				return bustest.World{
+					Bus: all[0].Gateway.Gateway,
+					Dial: func() (net.Conn, error) {
+						n := all[where[next%len(where)]]
+						next++
+						return n.Dial(), nil
+					},
+					Unknown: func() (n int64) {
+						for _, one := range all {
+							n += one.Stats().Drops[hooks.DropUnknown].Messages
+						}
+						return n
+					},
+				}
+			})
+		})
+	}
+}

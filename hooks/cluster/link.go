@@ -1,0 +1,181 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	// flushTime bounds the wait for NATS to have what it was sent.
+	flushTime = time.Second
+	// pingTime is how often a connection is looked after, where the host says
+	// nothing else: nats.go's own two minutes are long for a gateway.
+	pingTime = 5 * time.Second
+	// stallTime is how long NATS may take nothing of what is written to it.
+	stallTime = 10 * time.Second
+	// partSize bounds one message to NATS. What is larger goes in parts, so that
+	// no bound in messages is one of many megabytes.
+	partSize = 64 << 10
+)
+
+// A link is the connection to NATS.
+type link struct {
+	conn *nats.Conn // set before anything is sent
+	up   atomic.Bool
+	made atomic.Bool // conn is there, or about to be
+	// epoch counts how often the connection broke: messages with another one than
+	// the last may have lost some between them.
+	epoch atomic.Uint32
+	// era counts whatever may have cost messages that were on their way here.
+	era atomic.Uint64
+	// part bounds a message, its header included.
+	part atomic.Int64
+}
+
+// connect reaches NATS, or starts to try, and subscribes to what every node does.
+func (c *Cluster) connect() error {
+	o := nats.GetDefaultOptions()
+	o.Servers = nil
+	for _, opt := range append([]nats.Option{servers(c.cfg.Servers)}, c.cfg.Options...) {
+		if opt == nil {
+			continue
+		}
+		if err := opt(&o); err != nil {
+			return fmt.Errorf("cluster: Config.Options: %w", err)
+		}
+	}
+	if o.Name == "" {
+		o.Name = "sluice " + c.cfg.Name + " " + c.self.node.String()
+	}
+	if o.PingInterval == nats.DefaultPingInterval {
+		o.PingInterval = pingTime
+	}
+	if o.FlusherTimeout == nats.DefaultFlusherTimeout {
+		o.FlusherTimeout = stallTime
+	}
+	o.NoEcho, o.AllowReconnect, o.MaxReconnect, o.ReconnectBufSize = true, true, -1, -1
+	o.RetryOnFailedConnect = c.cfg.Retry
+	c.listen(&o)
+	nc, err := o.Connect()
+	if err != nil {
+		return fmt.Errorf("cluster: NATS at %s: %w; start it, or set Config.Retry to start without it", c.cfg.Servers, err)
+	}
+	c.link.conn = nc
+	c.link.fit(nc)
+	for _, subject := range []string{c.subjects.all(), c.subjects.node(c.self.node)} {
+		if _, err := nc.ChanSubscribe(subject, c.inbox.ch); err != nil {
+			nc.Close()
+			return fmt.Errorf("cluster: subscribing to %s: %w", subject, err)
+		}
+	}
+	c.link.made.Store(true)
+	if nc.IsConnected() {
+		if err := nc.FlushTimeout(flushTime); err != nil && !c.cfg.Retry {
+			nc.Close()
+			return fmt.Errorf("cluster: NATS at %s: %w", c.cfg.Servers, err)
+		}
+		c.link.up.Store(true)
+	}
+	return nil
+}
+
+// fit keeps parts to what NATS takes, of which less than a kilobyte is of no use.
+func (l *link) fit(nc *nats.Conn) {
+	part := int64(partSize)
+	if most := nc.MaxPayload(); most > 0 {
+		part = max(1<<10, min(part, most))
+	}
+	l.part.Store(part)
+}
+
+func servers(list string) nats.Option {
+	return func(o *nats.Options) error {
+		o.Url = list
+		return nil
+	}
+}
+
+// listen has the cluster told of the connection's state, besides whoever the host has
+// told.
+func (c *Cluster) listen(o *nats.Options) {
+	lost, found, first, ended, trouble := o.DisconnectedErrCB, o.ReconnectedCB, o.ConnectedCB, o.ClosedCB, o.AsyncErrorCB
+	o.DisconnectedErrCB = func(nc *nats.Conn, err error) {
+		c.link.up.Store(false)
+		c.link.epoch.Add(1)
+		c.link.era.Add(1)
+		if !c.stopped.Load() {
+			c.log.Warn("cluster lost", "error", err)
+		}
+		if lost != nil {
+			lost(nc, err)
+		}
+	}
+	o.ReconnectedCB = func(nc *nats.Conn) {
+		c.link.era.Add(1)
+		c.counts.reconnects.Add(1)
+		c.reach(nc)
+		if found != nil {
+			found(nc)
+		}
+	}
+	o.ConnectedCB = func(nc *nats.Conn) {
+		if c.link.made.Load() { // Retry has found it; connect looks itself
+			c.reach(nc)
+		}
+		if first != nil {
+			first(nc)
+		}
+	}
+	o.ClosedCB = func(nc *nats.Conn) {
+		if !c.stopped.Load() {
+			c.fail(errors.New("cluster: the connection to NATS was closed for good"))
+		}
+		if ended != nil {
+			ended(nc)
+		}
+	}
+	o.AsyncErrorCB = func(nc *nats.Conn, s *nats.Subscription, err error) {
+		if errors.Is(err, nats.ErrSlowConsumer) {
+			c.link.era.Add(1)
+		}
+		c.logTrouble("NATS", err)
+		if trouble != nil {
+			trouble(nc, s, err)
+		}
+	}
+}
+
+// reach takes up the connection when it is there again.
+func (c *Cluster) reach(nc *nats.Conn) {
+	c.link.fit(nc)
+	c.log.Info("cluster reached", "server", nc.ConnectedUrlRedacted())
+	c.members.grace(time.Now())
+	c.link.up.Store(true)
+	c.announce()
+}
+
+// fail ends Run.
+func (c *Cluster) fail(err error) {
+	select {
+	case c.failed <- err:
+	default:
+	}
+}
+
+// close ends what Run has begun.
+func (c *Cluster) close() {
+	c.stopped.Store(true)
+	c.cancel()
+	c.outbox.close()
+	c.questions.close()
+	c.link.up.Store(false)
+	if c.link.conn != nil {
+		c.link.conn.Close()
+	}
+	c.chores.Wait()
+	c.asking.Wait()
+}

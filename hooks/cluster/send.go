@@ -1,0 +1,131 @@
+package cluster
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/sluicegate/sluice/protocol"
+)
+
+// encode makes a message of a header and a body, which may be nil. before, if any,
+// is written ahead of the body.
+func (c *Cluster) encode(h header, before []byte, m proto.Message) ([]byte, error) {
+	size := headerSize + len(before)
+	opts := proto.MarshalOptions{}
+	if m != nil {
+		size += opts.Size(m)
+		opts.UseCachedSize = true
+	}
+	b := make([]byte, headerSize, size)
+	h.from = c.self
+	h.put(b)
+	b = append(b, before...)
+	if m == nil {
+		return b, nil
+	}
+	return opts.MarshalAppend(b, m)
+}
+
+// tell sends a command to a subject.
+func (c *Cluster) tell(ctx context.Context, subject string, cmd protocol.Cmd_Number, m proto.Message) error {
+	b, err := c.encode(header{kind: kindTell, cmd: cmd}, nil, m)
+	if err != nil {
+		return err
+	}
+	return c.post(ctx, subject, b)
+}
+
+// post puts a message of which the caller is to know what becomes of it into the
+// outbox.
+func (c *Cluster) post(ctx context.Context, subject string, b []byte) error {
+	err := ErrAway
+	if c.link.up.Load() {
+		err = c.put(ctx, c.cfg.SendWait, subject, b, true)
+	}
+	if err != nil {
+		c.counts.unsent.Add(1)
+	}
+	return err
+}
+
+// control sends what keeps the cluster together, which is no command. If it cannot be
+// sent, another one comes.
+func (c *Cluster) control(subject string, b []byte) {
+	if c.link.up.Load() {
+		_ = c.put(c.unwilling, 0, subject, b, false)
+	}
+}
+
+// put puts a message into the outbox, in parts if it is large.
+func (c *Cluster) put(ctx context.Context, patience time.Duration, subject string, b []byte, counted bool) error {
+	most := int(c.link.part.Load())
+	if len(b) <= most {
+		return c.outbox.put(ctx, patience, outgoing{subject, b, counted})
+	}
+	room := most - headerSize
+	var parts []outgoing
+	for body := b[headerSize:]; len(body) > 0; {
+		n := min(room, len(body))
+		part := append(make([]byte, 0, headerSize+n), b[:headerSize]...)
+		part = append(part, body[:n]...)
+		body = body[n:]
+		if len(body) > 0 {
+			mark(part, flagMore)
+		}
+		if len(parts) > 0 {
+			mark(part, flagRest)
+		}
+		parts = append(parts, outgoing{subject, part, counted && len(body) == 0})
+	}
+	return c.outbox.put(ctx, patience, parts...)
+}
+
+// sentAtOnce is how many messages are sent before their room is given back.
+const sentAtOnce = 64
+
+// send hands the outbox to NATS until it is closed and empty.
+func (c *Cluster) send() {
+	for {
+		batch, more := c.outbox.take()
+		if !more {
+			return
+		}
+		size := 0
+		for i := range batch {
+			size += batch[i].size()
+			c.transmit(&batch[i])
+			if i%sentAtOnce == sentAtOnce-1 {
+				c.outbox.sent(size, nil)
+				size = 0
+			}
+		}
+		c.outbox.sent(size, batch)
+	}
+}
+
+func (c *Cluster) transmit(m *outgoing) {
+	epoch, sum := uint16(c.link.epoch.Load()), uint32(0)
+	if m.counted {
+		sum = sumOf(m.subject)
+	}
+	err := ErrAway
+	if c.link.up.Load() {
+		n := c.history.next(sum)
+		number(m.data, epoch, n)
+		if err = c.link.conn.Publish(m.subject, m.data); err != nil {
+			c.history.undo(n)
+		}
+	}
+	switch {
+	case err == nil:
+		c.counts.sent.Add(1)
+		c.counts.sentBytes.Add(int64(len(m.data)))
+	case m.counted:
+		c.counts.unsent.Add(1)
+		if err != ErrAway {
+			c.logTrouble("a message was not sent", err)
+		}
+	}
+}
