@@ -43,7 +43,7 @@ func (g *Gateway) enterCluster(ctx context.Context, stop context.CancelCauseFunc
 		if err == nil {
 			err = errors.New("it ended before the gateway did")
 		}
-		return nil, fmt.Errorf("gateway: cluster: %w", err)
+		return nil, fmt.Errorf("gateway: Config.Cluster: %w", err)
 	case <-ready:
 	case <-ctx.Done():
 		return leave, nil
@@ -55,7 +55,7 @@ func (g *Gateway) enterCluster(ctx context.Context, stop context.CancelCauseFunc
 		err := <-ended
 		if err != nil && running.Err() == nil {
 			g.advance(StatusDraining)
-			stop(fmt.Errorf("gateway: cluster: %w", err))
+			stop(fmt.Errorf("gateway: Config.Cluster: %w", err))
 		}
 		watched <- err
 	}()

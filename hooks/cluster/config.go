@@ -21,7 +21,9 @@ type Config struct {
 	// Options go to nats.Connect: credentials, TLS, a name, time-outs. The
 	// cluster sets nats.NoEcho, MaxReconnects (without end) and ReconnectBufSize
 	// (none: what was not sent is counted instead) itself; callbacks for the
-	// state of the connection are called besides its own. Nil means none.
+	// state of the connection are called besides its own. Where they leave
+	// nats.go's defaults, it looks after the connection each 5 seconds and tries
+	// again after a quarter of a second. Nil means none.
 	Options []nats.Option
 	// Retry starts the gateway when NATS cannot be reached: it serves its own
 	// clients and joins when NATS is there. False makes gateway.Run fail.

@@ -15,6 +15,10 @@ const (
 	// pingTime is how often a connection is looked after, where the host says
 	// nothing else: nats.go's own two minutes are long for a gateway.
 	pingTime = 5 * time.Second
+	// reconnectWait is the time between two attempts to reach NATS again, by the same
+	// token: clients that are here miss what is said elsewhere meanwhile. A random
+	// part, as long again, keeps many nodes from coming at the same time.
+	reconnectWait = 250 * time.Millisecond
 	// stallTime is how long NATS may take nothing of what is written to it.
 	stallTime = 10 * time.Second
 	// partSize bounds one message to NATS. What is larger goes in parts, so that
@@ -56,6 +60,10 @@ func (c *Cluster) connect() error {
 	}
 	if o.FlusherTimeout == nats.DefaultFlusherTimeout {
 		o.FlusherTimeout = stallTime
+	}
+	if o.ReconnectWait == nats.DefaultReconnectWait {
+		o.ReconnectWait = reconnectWait
+		o.ReconnectJitter = max(o.ReconnectJitter, reconnectWait)
 	}
 	o.NoEcho, o.AllowReconnect, o.MaxReconnect, o.ReconnectBufSize = true, true, -1, -1
 	o.RetryOnFailedConnect = c.cfg.Retry
