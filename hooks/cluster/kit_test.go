@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -19,7 +20,16 @@ import (
 	"github.com/sluicegate/sluice/protocol"
 )
 
-func TestMain(m *testing.M) { leaks.Main(m) }
+func TestMain(m *testing.M) {
+	if servers := os.Getenv(asNode); servers != "" {
+		if err := runNode(servers); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	leaks.Main(m)
+}
 
 // wait bounds what a test awaits: it is reached only if a promise is broken.
 const wait = 20 * time.Second
