@@ -21,6 +21,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(asEngine) != "" {
+		runEngine()
+		os.Exit(0)
+	}
 	if servers := os.Getenv(asNode); servers != "" {
 		if err := runNode(servers); err != nil {
 			fmt.Fprintln(os.Stderr, err)
