@@ -55,20 +55,7 @@ func newBench(b *testing.B, alone bool) *bench {
 	w := &bench{B: b}
 	var servers string
 	if !alone {
-		child := exec.Command(os.Args[0], "-test.run=^$")
-		child.Env = append(os.Environ(), asEngine+"=1")
-		in, err := child.StdinPipe()
-		must(b, err)
-		out, err := child.StdoutPipe()
-		must(b, err)
-		must(b, child.Start())
-		b.Cleanup(func() {
-			_ = in.Close()
-			_ = child.Wait()
-		})
-		line, err := bufio.NewReader(out).ReadString('\n')
-		must(b, err)
-		servers, w.nats = strings.TrimSpace(line), child.Process
+		servers, w.nats = engineElsewhere(b)
 	}
 	for i := range w.gateways {
 		cfg := gateway.Config{
@@ -109,6 +96,25 @@ func newBench(b *testing.B, alone bool) *bench {
 		})
 	}
 	return w
+}
+
+// engineElsewhere starts a nats-server as a process of its own.
+func engineElsewhere(b *testing.B) (url string, p *os.Process) {
+	b.Helper()
+	child := exec.Command(os.Args[0], "-test.run=^$")
+	child.Env = append(os.Environ(), asEngine+"=1")
+	in, err := child.StdinPipe()
+	must(b, err)
+	out, err := child.StdoutPipe()
+	must(b, err)
+	must(b, child.Start())
+	b.Cleanup(func() {
+		_ = in.Close()
+		_ = child.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	must(b, err)
+	return strings.TrimSpace(line), child.Process
 }
 
 // cases are where a publish on the first gateway is listened for.
