@@ -44,13 +44,13 @@ func FuzzCommand(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, number int32, body []byte) {
-		do, ok := all[protocol.Cmd_Number(number)]
+		c, ok := all[protocol.Cmd_Number(number)]
 		if !ok {
 			return
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		reply, err := carryOut(ctx, do, gw, protocol.Packet{Cmd: protocol.Cmd_Number(number), Body: body})
+		reply, err := carryOut(ctx, gw, c, protocol.Packet{Cmd: protocol.Cmd_Number(number), Body: body})
 		bad := (*bodyError)(nil)
 		answered := number >= int32(protocol.Cmd_Register)
 		switch {

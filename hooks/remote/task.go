@@ -113,12 +113,12 @@ func (t *taskConn) work() (err error) {
 		if p.Heartbeat() {
 			continue
 		}
-		do, ok := t.r.commands[p.Cmd]
+		c, ok := t.r.commands[p.Cmd]
 		if !ok {
 			t.malformed.Add(1)
 			return errors.Join(unknownCommand(p.Cmd, "task"), wr.Flush())
 		}
-		reply, err := carryOut(ctx, do, t.bus, p)
+		reply, err := carryOut(ctx, t.bus, c, p)
 		if err := t.judge(p, err); err != nil {
 			return err
 		}
@@ -130,16 +130,16 @@ func (t *taskConn) work() (err error) {
 	}
 }
 
-// carryOut carries out the command of a packet.
-func carryOut(ctx context.Context, do command.Command, bus hooks.Bus, p protocol.Packet) (reply proto.Message, err error) {
-	if do.New == nil {
-		return do.Do(ctx, bus, nil)
+// carryOut carries out the command of a packet. A nil reply is none.
+func carryOut(ctx context.Context, bus hooks.Bus, c command.Command, p protocol.Packet) (reply proto.Message, err error) {
+	var body proto.Message
+	if c.New != nil {
+		body = c.New()
+		if err := p.Unmarshal(body); err != nil {
+			return nil, &bodyError{err}
+		}
 	}
-	body := do.New()
-	if err := p.Unmarshal(body); err != nil {
-		return nil, &bodyError{err}
-	}
-	return do.Do(ctx, bus, body)
+	return c.Do(ctx, bus, body)
 }
 
 // judge says what to do about a command's error: nothing but a line in the log.

@@ -2,12 +2,59 @@ package command
 
 import (
 	"context"
+	"math"
 
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/internal/wire"
 	"github.com/sluicegate/sluice/protocol"
 )
 
+// lists are the questions about who and what there is.
+func lists() map[protocol.Cmd_Number]Command {
+	return map[protocol.Cmd_Number]Command{
+		protocol.Cmd_CheckOnline: ask(func(ctx context.Context, bus hooks.Bus, m *protocol.CheckOnlineReq) (*protocol.CheckOnlineResp, error) {
+			ids, err := bus.CheckOnline(ctx, m.GetUniqIds())
+			return &protocol.CheckOnlineResp{UniqIds: ids}, err
+		}),
+		protocol.Cmd_UniqIdList: query(func(ctx context.Context, bus hooks.Bus) (*protocol.UniqIdListResp, error) {
+			ids, err := bus.UniqIDs(ctx)
+			return &protocol.UniqIdListResp{UniqIds: ids}, err
+		}),
+		protocol.Cmd_UniqIdCount: query(func(ctx context.Context, bus hooks.Bus) (*protocol.UniqIdCountResp, error) {
+			n, err := bus.UniqIDCount(ctx)
+			return &protocol.UniqIdCountResp{Count: number(n)}, err
+		}),
+		protocol.Cmd_CustomerIdList: query(func(ctx context.Context, bus hooks.Bus) (*protocol.CustomerIdListResp, error) {
+			ids, err := bus.CustomerIDs(ctx)
+			return &protocol.CustomerIdListResp{CustomerIds: wire.Texts(ids)}, err
+		}),
+		protocol.Cmd_CustomerIdCount: query(func(ctx context.Context, bus hooks.Bus) (*protocol.CustomerIdCountResp, error) {
+			n, err := bus.CustomerIDCount(ctx)
+			return &protocol.CustomerIdCountResp{Count: number(n)}, err
+		}),
+		protocol.Cmd_TopicList: query(func(ctx context.Context, bus hooks.Bus) (*protocol.TopicListResp, error) {
+			topics, err := bus.Topics(ctx)
+			return &protocol.TopicListResp{Topics: wire.Texts(topics)}, err
+		}),
+		protocol.Cmd_TopicCount: query(func(ctx context.Context, bus hooks.Bus) (*protocol.TopicCountResp, error) {
+			n, err := bus.TopicCount(ctx)
+			return &protocol.TopicCountResp{Count: number(n)}, err
+		}),
+		protocol.Cmd_Metrics: query(func(ctx context.Context, bus hooks.Bus) (*protocol.MetricsResp, error) {
+			all, err := bus.Metrics(ctx)
+			resp := &protocol.MetricsResp{Items: make(map[int32]*protocol.MetricsResp_Item, len(all))}
+			for item, m := range all {
+				resp.Items[int32(item)] = &protocol.MetricsResp_Item{
+					Item: int32(item), Count: m.Count, MeanRate: float32(m.MeanRate),
+					Rate1: float32(m.Rate1), Rate5: float32(m.Rate5), Rate15: float32(m.Rate15),
+				}
+			}
+			return resp, err
+		}),
+	}
+}
+
+// topicQueries are the questions about topics.
 func topicQueries() map[protocol.Cmd_Number]Command {
 	return map[protocol.Cmd_Number]Command{
 		protocol.Cmd_TopicUniqIdList: ask(func(ctx context.Context, bus hooks.Bus, m *protocol.TopicUniqIdListReq) (*protocol.TopicUniqIdListResp, error) {
@@ -41,6 +88,7 @@ func topicQueries() map[protocol.Cmd_Number]Command {
 	}
 }
 
+// infoQueries are the questions about what clients hold.
 func infoQueries() map[protocol.Cmd_Number]Command {
 	return map[protocol.Cmd_Number]Command{
 		protocol.Cmd_ConnInfo: ask(func(ctx context.Context, bus hooks.Bus, m *protocol.ConnInfoReq) (*protocol.ConnInfoResp, error) {
@@ -67,6 +115,9 @@ func infoQueries() map[protocol.Cmd_Number]Command {
 		}),
 	}
 }
+
+// number is n as the wire has it.
+func number(n int) int32 { return int32(min(n, math.MaxInt32)) }
 
 // items turns the values of a map into those of the wire, its keys into text.
 func items[A, B any](all map[string]A, to func(A) B) map[string]B {
