@@ -46,7 +46,7 @@ func (c *Cluster) receive(ctx context.Context) {
 			}
 		}
 		if n := c.inbox.put(batch); n > 0 {
-			c.link.era.Add(1)
+			c.doubt()
 			if skipped, ok := c.noise.full.Next(); ok {
 				c.log.Warn("cluster messages dropped", "messages", n, "limit", c.cfg.IncomingLimit, "suppressed", skipped)
 			}

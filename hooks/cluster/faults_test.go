@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -213,12 +214,19 @@ func TestCableCut(t *testing.T) {
 	e := startEngine(t)
 	way := layCable(t, strings.TrimPrefix(e.url(), "nats://"))
 	cfg := quick(e)
-	cfg.Servers = way.url()
+	cfg.Servers, cfg.Linger = way.url(), time.Hour
 	nodes := []*node{join(t, quick(e)), join(t, quick(e)), join(t, cfg)}
 	for _, n := range nodes {
 		n.awaitNodes(t, 3)
 	}
 	r := newRing(t, nodes)
+	// Many topics have to be told to NATS again each time: what is published
+	// meanwhile is missed as well.
+	many := make([]string, 50_000)
+	for i := range many {
+		many[i] = strconv.Itoa(i)
+	}
+	nodes[2].cluster.Want(t.Context(), many)
 	r.talk(200*time.Microsecond, cluster.ErrAway)
 	for i := range int64(5) {
 		r.awaitTalk(100)

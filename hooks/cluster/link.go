@@ -34,8 +34,9 @@ type link struct {
 	// epoch counts how often the connection broke: messages with another one than
 	// the last may have lost some between them.
 	epoch atomic.Uint32
-	// era counts whatever may have cost messages that were on their way here.
-	era atomic.Uint64
+	// doubt is until when, in Unix nanoseconds, others are asked what they have sent, as
+	// something may have cost messages that were on their way here.
+	doubt atomic.Int64
 	// part bounds a message, its header included.
 	part atomic.Int64
 }
@@ -114,7 +115,6 @@ func (c *Cluster) listen(o *nats.Options) {
 	o.DisconnectedErrCB = func(nc *nats.Conn, err error) {
 		c.link.up.Store(false)
 		c.link.epoch.Add(1)
-		c.link.era.Add(1)
 		if !c.stopped.Load() {
 			c.log.Warn("cluster lost", "error", err)
 		}
@@ -123,7 +123,6 @@ func (c *Cluster) listen(o *nats.Options) {
 		}
 	}
 	o.ReconnectedCB = func(nc *nats.Conn) {
-		c.link.era.Add(1)
 		c.counts.reconnects.Add(1)
 		c.reach(nc)
 		if found != nil {
@@ -148,7 +147,7 @@ func (c *Cluster) listen(o *nats.Options) {
 	}
 	o.AsyncErrorCB = func(nc *nats.Conn, s *nats.Subscription, err error) {
 		if errors.Is(err, nats.ErrSlowConsumer) {
-			c.link.era.Add(1)
+			c.doubt()
 		}
 		c.logTrouble("NATS", err)
 		if trouble != nil {
@@ -157,13 +156,30 @@ func (c *Cluster) listen(o *nats.Options) {
 	}
 }
 
-// reach takes up the connection when it is there again.
+// reach takes up the connection when it is there again, and NATS has all of the
+// subscriptions, which for many topics is some time later: until then, messages are
+// still lost, and nothing that comes shows which.
 func (c *Cluster) reach(nc *nats.Conn) {
 	c.link.fit(nc)
+	for nc.FlushTimeout(flushTime) != nil {
+		if !nc.IsConnected() {
+			return // it will be called again
+		}
+	}
+	c.doubt()
 	c.log.Info("cluster reached", "server", nc.ConnectedUrlRedacted())
 	c.members.grace(time.Now())
 	c.link.up.Store(true)
 	c.announce()
+}
+
+// doubtTime is for how long others are asked after that, at each sign of life: what
+// came just before can be behind much else that waits to be carried out.
+const doubtTime = 5 * time.Second
+
+// doubt notes that messages may be lost that were on their way here.
+func (c *Cluster) doubt() {
+	c.link.doubt.Store(time.Now().Add(max(doubtTime, 3*c.cfg.Heartbeat)).UnixNano())
 }
 
 // fail ends Run.

@@ -32,7 +32,6 @@ type stream struct {
 	sure     uint64
 	since    int64
 	epoch    uint16
-	era      uint64
 	interest uint64
 }
 
@@ -43,7 +42,7 @@ func (c *Cluster) stream(h *header) *stream {
 		if len(c.streams) >= maxStreams {
 			return nil
 		}
-		s = &stream{sure: h.sequence - 1, epoch: h.epoch, era: c.link.era.Load(), interest: c.interest.version.Load()}
+		s = &stream{sure: h.sequence - 1, epoch: h.epoch, interest: c.interest.version.Load()}
 		c.streams[h.from] = s
 	}
 	s.heard = time.Now()
@@ -83,14 +82,17 @@ func (s *stream) assemble(h *header, body []byte) ([]byte, bool) {
 
 // account looks, at a sign of life, whether something was lost since the last one.
 func (c *Cluster) account(s *stream, h *header) {
-	era, interest := c.link.era.Load(), c.interest.version.Load()
-	if s.epoch != h.epoch || s.era != era {
-		g := doubt{stream: h.from, member: s.member, from: s.sure, to: h.sequence, came: s.since, atMost: s.interest != interest}
-		if g.member != nil && g.to > g.from {
-			c.asking.Go(func() { c.inquire(g) })
+	if !c.link.up.Load() {
+		return // more may be lost until it is
+	}
+	interest := c.interest.version.Load()
+	if s.epoch != h.epoch || s.heard.UnixNano() < c.link.doubt.Load() {
+		d := doubt{stream: h.from, member: s.member, from: s.sure, to: h.sequence, came: s.since, atMost: s.interest != interest}
+		if d.member != nil && d.most() > 0 {
+			c.asking.Go(func() { c.inquire(d) })
 		}
 	}
-	s.sure, s.since, s.epoch, s.era, s.interest = h.sequence, 0, h.epoch, era, interest
+	s.sure, s.since, s.epoch, s.interest = h.sequence, 0, h.epoch, interest
 }
 
 // A doubt is about the messages of a process behind one number and up to another.
@@ -101,6 +103,9 @@ type doubt struct {
 	came     int64 // how many of them did
 	atMost   bool
 }
+
+// most is how many may be lost: the sign of life itself is not one of them.
+func (d *doubt) most() int64 { return int64(d.to-d.from) - d.came - 1 }
 
 // inquire asks the sender which of its messages were for this node.
 func (c *Cluster) inquire(d doubt) {
@@ -124,12 +129,11 @@ func (c *Cluster) recall(ctx context.Context, d doubt) (lost int64, exact bool) 
 	span := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, d.from), d.to)
 	b, _ := c.encode(h, span, nil) // nothing to encode
 	c.control(c.subjects.node(d.member.node), b)
-	most := int64(d.to-d.from) - d.came
 	select {
 	case a := <-q.answers:
 		first, sums, err := recalled(a.body)
 		if !a.there || a.err != nil || err != nil {
-			return most, false
+			return d.most(), false
 		}
 		mine := c.interest.sums(c.subjects)
 		mine[sumOf(c.subjects.all())], mine[sumOf(c.subjects.node(c.self.node))] = true, true
@@ -144,7 +148,7 @@ func (c *Cluster) recall(ctx context.Context, d doubt) (lost int64, exact bool) 
 		}
 		return lost + unknown - d.came, unknown == 0
 	case <-ctx.Done():
-		return most, false
+		return d.most(), false
 	}
 }
 
