@@ -201,3 +201,49 @@ func residentOf(t testing.TB, p *os.Process) int64 {
 	must(t, err)
 	return resident * int64(os.Getpagesize())
 }
+
+// How long after Subscribe has returned on one node what another publishes is heard
+// there, where both are connected to one server, and to two of a NATS of three.
+func BenchmarkPropagation(b *testing.B) {
+	for _, servers := range []int{1, 3} {
+		b.Run(fmt.Sprint(servers, " servers"), func(b *testing.B) {
+			engines := startEngines(b, servers)
+			there, here := join(b, quick(engines[0])), join(b, quick(engines[servers-1]))
+			there.awaitNodes(b, 2)
+			here.awaitNodes(b, 2)
+			client := there.Connect("/ws")
+			client.Expect(client.ID())
+			var took []time.Duration
+			missed := 0
+			for b.Loop() {
+				topic := []string{strconv.Itoa(len(took))}
+				must(b, there.Subscribe(b.Context(), client.ID(), topic, nil))
+				begun := time.Now()
+				heard := make(chan string, 1)
+				go func() { heard <- client.Read() }()
+				sent, first := 0, ""
+				for first == "" {
+					must(b, here.Publish(b.Context(), topic, []byte(strconv.Itoa(sent))))
+					sent++
+					select {
+					case first = <-heard:
+					case <-time.After(50 * time.Microsecond):
+					}
+				}
+				took = append(took, time.Since(begun))
+				if first != "0" {
+					missed++
+				}
+				must(b, there.Unsubscribe(b.Context(), client.ID(), topic, nil))
+				must(b, here.SingleCast(b.Context(), client.ID(), []byte("end")))
+				for client.Read() != "end" {
+					continue
+				}
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(missed)/float64(len(took))*100, "missed-%")
+			b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
+		})
+	}
+}

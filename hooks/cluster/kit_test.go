@@ -2,8 +2,11 @@ package cluster_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
+	"net/url"
 	"os"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -82,6 +85,7 @@ type node struct {
 	*gatewaytest.Gateway
 	*told
 	cluster *cluster.Cluster
+	name    string
 	id      protocol.Node
 }
 
@@ -114,7 +118,7 @@ func quick(e *engine) cluster.Config {
 // join starts a gateway in a cluster.
 func join(t testing.TB, cfg cluster.Config, change ...func(*gateway.Config)) *node {
 	t.Helper()
-	n := &node{told: new(told)}
+	n := &node{told: new(told), name: cfg.Name}
 	cfg.OnMember = func(e cluster.MemberEvent) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
@@ -183,38 +187,72 @@ func eventually(t testing.TB, cond func() string) {
 	}
 }
 
+// startEngines starts several servers that are one NATS.
+func startEngines(t testing.TB, n int) (all []*engine) {
+	t.Helper()
+	var routes []*url.URL
+	for i := range n {
+		e := startEngine(t, func(o *server.Options) {
+			o.ServerName = fmt.Sprint("server-", i)
+			o.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: server.RANDOM_PORT}
+			o.Routes = routes
+		})
+		routes = append(routes, &url.URL{Scheme: "nats-route", Host: e.ClusterAddr().String()})
+		all = append(all, e)
+	}
+	for _, e := range all {
+		eventually(t, func() string {
+			if got := e.NumRemotes(); got != n-1 {
+				return fmt.Sprintf("a server knows %d others, want %d", got, n-1)
+			}
+			return ""
+		})
+	}
+	return all
+}
+
 // The contract of a Bus, with the caller on one node and the clients on others.
 func TestBus(t *testing.T) {
 	e := startEngine(t)
-	worlds := 0
 	for name, where := range map[string][]int{
 		"clients on both others":  {1, 2},
 		"clients on one other":    {2},
 		"clients on all three":    {1, 0, 2},
 		"clients with the caller": {0},
 	} {
-		t.Run(name, func(t *testing.T) {
-			bustest.Test(t, func(t *testing.T) bustest.World {
-				cfg := quick(e)
-				worlds++
-				cfg.Name = fmt.Sprint("world-", worlds)
-				all := joinAll(t, 3, cfg)
-				next := 0
-				return bustest.World{
-					Bus: all[0].Gateway.Gateway,
-					Dial: func() (net.Conn, error) {
-						n := all[where[next%len(where)]]
-						next++
-						return n.Dial(), nil
-					},
-					Unknown: func() (n int64) {
-						for _, one := range all {
-							n += one.Stats().Drops[hooks.DropUnknown].Messages
-						}
-						return n
-					},
-				}
-			})
-		})
+		t.Run(name, func(t *testing.T) { testBus(t, []*engine{e, e, e}, where) })
 	}
+	t.Run("a server for each node", func(t *testing.T) { testBus(t, startEngines(t, 3), []int{1, 2}) })
+}
+
+func testBus(t *testing.T, engines []*engine, where []int) {
+	bustest.Test(t, func(t *testing.T) bustest.World {
+		var all []*node
+		for _, e := range engines {
+			cfg := quick(e)
+			cfg.Name = strconv.FormatUint(rand.Uint64(), 36)
+			if len(all) > 0 {
+				cfg.Name = all[0].name
+			}
+			all = append(all, join(t, cfg))
+		}
+		for _, n := range all {
+			n.awaitNodes(t, len(all))
+		}
+		next := 0
+		return bustest.World{
+			Bus: all[0].Gateway.Gateway,
+			Dial: func() (net.Conn, error) {
+				n := all[where[next%len(where)]]
+				next++
+				return n.Dial(), nil
+			},
+			Unknown: func() (n int64) {
+				for _, one := range all {
+					n += one.Stats().Drops[hooks.DropUnknown].Messages
+				}
+				return n
+			},
+		}
+	})
 }
