@@ -22,8 +22,10 @@
 // and are carried out one after the other where they arrive.
 //
 // Own writes: a query sees the caller's earlier changes. When Subscribe has returned,
-// the client gets what is published on any node from then on; on an event loop, which
-// cannot wait, Subscribe returns before that.
+// the client gets what its caller publishes from then on, and what others publish on
+// any node; where NATS is several servers, they tell each other of the topic meanwhile,
+// which takes about a millisecond. On an event loop, which cannot wait, Subscribe
+// returns before all that.
 //
 // Delivery: a client of the caller's own node gets each message once. Between nodes
 // a message arrives at most once: it is lost if the connection to NATS breaks while it
