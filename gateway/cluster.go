@@ -25,44 +25,38 @@ func (g *Gateway) join() (hooks.Bus, error) {
 
 // enterCluster runs the cluster, if there is one, and returns when clients may be
 // accepted, or ctx has ended, or a drain was asked for. leave ends it. If it ends by
-// itself later, stop is called.
+// itself, stop is called.
 func (g *Gateway) enterCluster(ctx context.Context, stop context.CancelCauseFunc) (leave func(), err error) {
 	if g.cfg.Cluster == nil {
 		return func() {}, nil
 	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	ready, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- g.runCluster(running, sync.OnceFunc(func() { close(ready) })) }()
+	ready, done := make(chan struct{}), make(chan struct{})
+	var failed error // of Run; to be looked at when done is closed
+	go func() {
+		defer close(done)
+		if failed = g.runCluster(running, sync.OnceFunc(func() { close(ready) })); failed == nil {
+			failed = errors.New("the cluster ended before the gateway did")
+		}
+		failed = fmt.Errorf("gateway: Config.Cluster: %w", failed)
+		if running.Err() == nil {
+			g.advance(StatusDraining)
+			stop(failed)
+		}
+	}()
 	leave = func() {
 		cancel()
-		<-ended
+		<-done
 	}
 	select {
-	case err := <-ended:
+	case <-done:
 		cancel()
-		if err == nil {
-			err = errors.New("it ended before the gateway did")
-		}
-		return nil, fmt.Errorf("gateway: Config.Cluster: %w", err)
+		return nil, failed
 	case <-ready:
 	case <-ctx.Done():
-		return leave, nil
 	case <-g.drainAsked:
-		return leave, nil
 	}
-	watched := make(chan error, 1)
-	go func() {
-		err := <-ended
-		if err != nil && running.Err() == nil {
-			g.advance(StatusDraining)
-			stop(fmt.Errorf("gateway: Config.Cluster: %w", err))
-		}
-		watched <- err
-	}()
-	return func() {
-		cancel()
-		<-watched
-	}, nil
+	return leave, nil
 }
 
 // runCluster turns a panic into an error.

@@ -61,12 +61,14 @@ type Config struct {
 	// 10 seconds.
 	Linger time.Duration
 
-	// OnMember is told of other nodes that come and go, OnGap of messages that
-	// were lost between nodes. They are called on a goroutine of the cluster's,
-	// one call at a time, and must neither block nor call the Bus. A panic is
-	// logged. Nil is told nothing.
+	// OnMember is told of other nodes that come and go. It is called on a
+	// goroutine of the cluster's, never while a call of it or of OnGap is under
+	// way, and must neither block nor call the Bus. A panic is logged. Nil is
+	// told nothing.
 	OnMember func(MemberEvent)
-	OnGap    func(Gap)
+	// OnGap is told of messages that were lost between nodes, as OnMember is of
+	// nodes.
+	OnGap func(Gap)
 }
 
 // A MemberEvent tells of another node.

@@ -118,7 +118,7 @@ func (c *Cluster) carryOut(s *stream, h *header, body []byte) {
 	case kindAnswer:
 		var err error
 		if h.flags&flagError != 0 {
-			err, body = cutError(h.from.node, body)
+			body, err = cutError(h.from.node, body)
 		}
 		c.questions.answer(h.question, h.from, body, err)
 	case kindAlive:

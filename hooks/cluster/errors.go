@@ -74,16 +74,16 @@ func putError(b []byte, err error) []byte {
 }
 
 // cutError takes it off again.
-func cutError(node protocol.Node, body []byte) (err error, rest []byte) {
+func cutError(node protocol.Node, body []byte) (rest []byte, err error) {
 	if len(body) == 0 {
-		return &remoteError{node, "an error that cannot be read"}, nil
+		return nil, &remoteError{node, "an error that cannot be read"}
 	}
 	text, rest, bad := cutPrefix(body[1:])
 	switch all := known(); {
 	case bad != nil:
-		return &remoteError{node, "an error that cannot be read"}, nil
+		return nil, &remoteError{node, "an error that cannot be read"}
 	case body[0] > 0 && int(body[0]) < len(all):
-		return fmt.Errorf("cluster: node %v: %w", node, all[body[0]]), rest
+		return rest, fmt.Errorf("cluster: node %v: %w", node, all[body[0]])
 	}
-	return &remoteError{node, text}, rest
+	return rest, &remoteError{node, text}
 }

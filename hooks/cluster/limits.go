@@ -45,11 +45,11 @@ func (l *limits) put(b []byte) []byte {
 func (l *limits) learn(b []byte) (fresh hooks.Limits) {
 	var v [4]uint64
 	for i := range v {
-		n := 0
-		if v[i], n = binary.Uvarint(b); n <= 0 {
+		value, n := binary.Uvarint(b)
+		if n <= 0 {
 			return fresh
 		}
-		b = b[n:]
+		v[i], b = value, b[n:]
 	}
 	const most = 1<<31 - 1
 	l.mu.Lock()

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -124,7 +125,7 @@ func (c *Cluster) transmit(m *outgoing) {
 		c.counts.sentBytes.Add(int64(len(m.data)))
 	case m.counted:
 		c.counts.unsent.Add(1)
-		if err != ErrAway {
+		if !errors.Is(err, ErrAway) {
 			c.logTrouble("a message was not sent", err)
 		}
 	}
