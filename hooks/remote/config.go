@@ -22,6 +22,15 @@ type Config struct {
 	// Task is where they send commands. Without an address there is none.
 	Task Listener
 
+	// WholeCluster carries out the commands of business processes on all gateways
+	// of the cluster, for processes that dial one of its gateways, whichever that
+	// is. False means on this gateway's own clients, for processes that dial every
+	// gateway, as package protocol/business and existing clients of the protocol
+	// do. Without a gateway.Config.Cluster there is no difference. Events go to
+	// processes that are registered here, and are of this gateway's clients, either
+	// way.
+	WholeCluster bool
+
 	// Choice says which process gets an event. Zero means ByClient.
 	Choice Choice
 

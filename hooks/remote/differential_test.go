@@ -44,17 +44,29 @@ func callers(t *testing.T, h *host) map[string]hooks.Bus {
 // b, a and c are in topic x, b is in y.
 type company struct {
 	*host
+	others  []*host // if it is one of several
 	ctx     context.Context
 	bus     hooks.Bus
 	a, b, c *client
 }
 
 func newCompany(t *testing.T, caller string) *company {
+	h := start(t, remote.Config{}, gateway.Config{Limiter: limiter(t)})
+	return (&company{host: h, a: h.join(), b: h.join(), c: h.join()}).called(t, caller)
+}
+
+func limiter(t *testing.T) *limit.Limiter {
+	t.Helper()
 	lim, err := limit.New(limit.Config{OnOpen: 1000, OnMessage: 2000})
 	must(t, err)
-	h := start(t, remote.Config{}, gateway.Config{Limiter: lim})
-	k := &company{host: h, ctx: t.Context(), a: h.join(), b: h.join(), c: h.join()}
-	k.bus = callers(t, h)[caller]
+	return lim
+}
+
+// called has commands come from one kind of caller, of the company's own gateway.
+func (k *company) called(t *testing.T, caller string) *company {
+	t.Helper()
+	h := k.host
+	k.ctx, k.bus = t.Context(), callers(t, h)[caller]
 	for _, u := range []hooks.ConnInfoUpdate{
 		{UniqID: k.a.id, NewCustomerID: "customer1", NewSession: "session a", NewTopics: []string{"x"}},
 		{UniqID: k.b.id, NewCustomerID: "customer1", NewTopics: []string{"y"}},
@@ -164,8 +176,17 @@ func (k *company) outcome(do func(k *company) (any, error)) (o outcome) {
 	infos, err := k.ConnInfo(k.ctx, []string{k.a.id, k.b.id, k.c.id}, hooks.ConnInfoFields{Session: true, CustomerID: true, Topics: true})
 	must(k.t, err)
 	o.State = k.describe(infos)
-	o.Unknown = k.Stats().Drops[hooks.DropUnknown].Messages
+	o.Unknown = k.sum(func(s gateway.Stats) int64 { return s.Drops[hooks.DropUnknown].Messages })
 	return o
+}
+
+// sum adds up what all gateways have counted.
+func (k *company) sum(count func(gateway.Stats) int64) int64 {
+	n := count(k.Stats())
+	for _, h := range k.others {
+		n += count(h.Stats())
+	}
+	return n
 }
 
 func msg(s string) []byte { return []byte(s) }
@@ -325,7 +346,7 @@ func differential() []struct {
 			}
 			k.a.expect("12345")
 			eventually(k.t, func() string {
-				if k.Stats().MessagesOut != 1 {
+				if k.sum(func(s gateway.Stats) int64 { return s.MessagesOut }) != 1 {
 					return "the message was not counted"
 				}
 				return ""
@@ -337,22 +358,26 @@ func differential() []struct {
 	}
 }
 
+// compare does the same by all callers.
+func compare(t *testing.T, assemble func(t *testing.T, caller string) *company, do func(k *company) (any, error)) {
+	t.Helper()
+	want := assemble(t, "in process").outcome(do)
+	for _, caller := range []string{"SDK", "raw"} {
+		got := assemble(t, caller).outcome(do)
+		if caller == "raw" {
+			got.Err = want.Err // commands have no answer to carry one
+		}
+		if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+			t.Errorf("%s:\n got %+v\nwant %+v", caller, got, want)
+		}
+	}
+}
+
 func TestDifferential(t *testing.T) {
 	covered := make(map[peer.Cmd]bool)
 	for _, row := range differential() {
 		covered[row.cmd] = true
-		t.Run(row.cmd.String()+" "+row.name, func(t *testing.T) {
-			want := newCompany(t, "in process").outcome(row.do)
-			for _, caller := range []string{"SDK", "raw"} {
-				got := newCompany(t, caller).outcome(row.do)
-				if caller == "raw" {
-					got.Err = want.Err // commands have no answer to carry one
-				}
-				if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
-					t.Errorf("%s:\n got %+v\nwant %+v", caller, got, want)
-				}
-			}
-		})
+		t.Run(row.cmd.String()+" "+row.name, func(t *testing.T) { compare(t, newCompany, row.do) })
 	}
 	for number, name := range peer.Cmd_name {
 		switch cmd := peer.Cmd(number); cmd {

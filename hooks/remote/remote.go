@@ -35,6 +35,15 @@
 // interface and in trusted networks. Between computers, use TLS: without it a
 // secret keeps strangers out, but neither hides nor seals what is said.
 //
+// # In a cluster
+//
+// Of several gateways that are one, see gateway.Config.Cluster, each forwards the
+// events of its own clients. What a process commands is carried out on the clients of
+// the gateway that it has dialed, so that a process may dial all of them, as one
+// did without a cluster; or, with Config.WholeCluster, on those of all gateways, and
+// then a process dials one. A process that dials several of these says everything
+// several times.
+//
 // # Inline or not
 //
 // With gateway.Config.Inline events are forwarded on the event loops, which is
@@ -230,6 +239,9 @@ func (r *Router) Discard() error {
 func (r *Router) Run(ctx context.Context, bus hooks.Bus) error {
 	if r.run.Swap(true) {
 		return errors.New("remote: Run was called before; a Router belongs to one gateway and is listed in its Hooks once")
+	}
+	if !r.cfg.WholeCluster {
+		bus = hooks.Local(bus)
 	}
 	failed := make(chan error, 2)
 	var accepting sync.WaitGroup

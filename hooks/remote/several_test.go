@@ -29,14 +29,18 @@ type pair struct {
 	a, b, c       *client
 }
 
-func newPair(t *testing.T, r hooks.Router) *pair {
+func newPair(t *testing.T, r hooks.Router, change ...func(*gateway.Config)) *pair {
 	t.Helper()
 	p := new(pair)
 	var addrs []business.Gateway
 	for i, h := range []**host{&p.first, &p.second} {
 		l, err := limit.New(limit.Config{OnOpen: 1000 * (2 - i), OnMessage: 1000 * i})
 		must(t, err)
-		*h = start(t, remote.Config{}, gateway.Config{Limiter: l})
+		gc := gateway.Config{Limiter: l}
+		for _, f := range change {
+			f(&gc)
+		}
+		*h = start(t, remote.Config{}, gc)
 		addrs = append(addrs, business.Gateway{Worker: (*h).rt.WorkerAddr().String(), Task: (*h).rt.TaskAddr().String()})
 	}
 	var err error
@@ -56,8 +60,9 @@ func newPair(t *testing.T, r hooks.Router) *pair {
 
 // A Client of two gateways is one Bus: what names a client goes to its gateway
 // alone, everything else to both, and answers are merged.
-func TestTwoGateways(t *testing.T) {
-	p := newPair(t, hooks.RouterFuncs{})
+func TestTwoGateways(t *testing.T) { actOnPair(t, newPair(t, hooks.RouterFuncs{})) }
+
+func actOnPair(t *testing.T, p *pair) {
 	ctx, sdk := t.Context(), p.sdk
 	for _, c := range []*client{p.a, p.b, p.c} {
 		must(t, sdk.UpdateConnInfo(ctx, hooks.ConnInfoUpdate{UniqID: c.id, NewCustomerID: "customer", NewTopics: []string{"news"}}))

@@ -31,6 +31,10 @@
 // each gateway is given, the lowest that is in force is returned. If some gateways
 // do not answer, there is an error, and beside it what the others answered.
 //
+// The same goes for gateways that are one, as a cluster: list all of them, or list one
+// that carries out commands on the whole cluster, see hooks/remote's
+// Config.WholeCluster. Several of that kind would each say everything to everybody.
+//
 // # Trust
 //
 // A gateway on the same computer takes any process, one elsewhere those that it
