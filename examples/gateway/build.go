@@ -45,6 +45,9 @@ type secrets struct{ worker, task string }
 func build(cfg config.Config, log *slog.Logger) (p *parts, err error) {
 	gc := gatewayConfig(cfg, log)
 	p = new(parts)
+	if gc.Cluster, err = membership(cfg.Cluster); err != nil {
+		return nil, err
+	}
 	if p.limiter, err = limit.New(limits(cfg)); err != nil {
 		return nil, err
 	}
@@ -169,8 +172,9 @@ func (p *parts) remoteConfig(cfg config.Config, log *slog.Logger) (remote.Config
 			Addr: t.ListenAddress, Advertise: addrPort(t.Advertise), ReadDeadline: t.ReadDeadline,
 			SendDeadline: t.SendDeadline, ReceiveLimit: t.ReceivePackLimit, Heartbeat: t.HeartbeatMessage,
 		},
-		QueueEvents: w.SendChanCap,
-		Logger:      log,
+		QueueEvents:  w.SendChanCap,
+		WholeCluster: cfg.Cluster.Whole,
+		Logger:       log,
 	}
 	if w.Choice == "roundrobin" {
 		rc.Choice = remote.RoundRobin

@@ -46,7 +46,7 @@ func serve(ctx context.Context, cfg config.Config, log *journal, again reloads, 
 	select {
 	case <-p.gw.Ready():
 	case err := <-done:
-		if err != nil {
+		if _, ofCluster := errors.AsType[*clusterError](err); err != nil && !ofCluster {
 			err = fmt.Errorf("Customer.ListenAddress: %w", explain(err))
 		}
 		return err

@@ -40,7 +40,7 @@ func awaitNodes(t *testing.T, all ...*host) {
 // A process that dials every gateway sees the nodes of a cluster as it saw gateways
 // that know nothing of each other: nothing comes twice, and nothing counts twice.
 func TestTwoGatewaysOfACluster(t *testing.T) {
-	p := newPair(t, hooks.RouterFuncs{}, joining(t, natstest.Start(t), "main"))
+	p := newPair(t, hooks.RouterFuncs{}, joining(t, natstest.Start(t).ClientURL(), "main"))
 	awaitNodes(t, p.first, p.second)
 	actOnPair(t, p)
 }
@@ -49,7 +49,7 @@ func TestTwoGatewaysOfACluster(t *testing.T) {
 // uses package business or knows nothing of ours: it is what the gateway would do in
 // process.
 func TestDifferentialOfTheWholeCluster(t *testing.T) {
-	nats, names := natstest.Start(t), 0
+	nats, names := natstest.Start(t).ClientURL(), 0
 	scattered := func(t *testing.T, caller string) *company {
 		t.Helper()
 		names++

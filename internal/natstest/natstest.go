@@ -3,8 +3,6 @@
 package natstest
 
 import (
-	"fmt"
-	"net"
 	"testing"
 	"time"
 
@@ -14,9 +12,9 @@ import (
 // patience bounds what the server takes to start.
 const patience = 20 * time.Second
 
-// Start runs a server for the length of the test, at a port that the system chooses,
-// and returns its URL. Each change is made to the server's options before.
-func Start(t testing.TB, change ...func(*server.Options)) (url string) {
+// Start runs a server for the length of the test, at a port that the system chooses;
+// its ClientURL is where. Each change is made to the server's options before.
+func Start(t testing.TB, change ...func(*server.Options)) *server.Server {
 	t.Helper()
 	opts := &server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true}
 	for _, f := range change {
@@ -34,5 +32,5 @@ func Start(t testing.TB, change ...func(*server.Options)) (url string) {
 	if !s.ReadyForConnections(patience) {
 		t.Fatal("nats-server did not start")
 	}
-	return fmt.Sprintf("nats://127.0.0.1:%d", s.Addr().(*net.TCPAddr).Port)
+	return s
 }

@@ -25,6 +25,8 @@ const (
 	businessOpt = "business?" // host:port, on this computer without a host
 	networks    = "networks"
 	trusted     = "trusted" // networks, not all of them
+	natsServers = "nats"
+	clusterName = "cluster"
 	secretOpt   = "secret?" // is never shown
 	yesOrNo     = "bool"
 )
@@ -126,7 +128,7 @@ func (c check) judgeText(s string, inFile bool) error {
 		if c.kind.Kind() == reflect.Slice {
 			verb = "has "
 		}
-		return fmt.Errorf("%s%s: %w", verb, quote(s), err)
+		return fmt.Errorf("%s%s: %w", verb, c.quote(s), err)
 	}
 	return nil
 }
@@ -141,7 +143,18 @@ func (c check) describe(v any) string {
 	if c.name == secretOpt {
 		return "not a text"
 	}
+	if s, ok := v.(string); ok {
+		return "the text " + c.quote(s)
+	}
 	return describe(v)
+}
+
+// quote shows a text, without the password that it may have in it.
+func (c check) quote(s string) string {
+	if at := strings.LastIndexByte(s, '@'); at >= 0 && c.name == natsServers {
+		s = "***" + s[at:]
+	}
+	return quote(s)
 }
 
 // want says what is right.
@@ -168,6 +181,8 @@ func (c check) want(inFile bool) string {
 		return fmt.Sprintf("whole numbers from %d to %d with commas between them, such as %d,%d", c.min, c.max, c.min, c.min+1)
 	case c.name == networks, c.name == trusted:
 		return "a list of networks, such as [\"10.0.0.0/8\"]"
+	case c.name == natsServers:
+		return "a list of addresses, such as [\"nats://10.0.0.9:4222\"]"
 	case c.kind == reflect.TypeFor[[]string]():
 		return "a list of texts, such as [\"https://example.com\"]"
 	case c.name == yesOrNo:

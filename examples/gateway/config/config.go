@@ -30,6 +30,7 @@ type Config struct {
 	Customer Customer `help:"where clients connect"`
 	Worker   Worker   `help:"where business processes register for events"`
 	Task     Task     `help:"where business processes send commands"`
+	Cluster  Cluster  `help:"own section: makes this gateway one of several whose clients are reached from each of them, over NATS"`
 	Admin    Admin    `help:"own section: where whoever operates the gateway looks: dashboard, metrics, health, profiles"`
 	Metrics  Metrics  `help:"what the command Metrics answers with"`
 }
@@ -113,6 +114,23 @@ type Task struct {
 	TLSKey              string   `default:"" check:"text" reload:"set" help:"own key: file with the certificate's private key"`
 	TLSClientCA         string   `default:"" check:"text" reload:"set" help:"own key: file with the authority whose certificates processes must show; empty: none"`
 	InsecureAllowAnyone bool     `default:"false" check:"bool" help:"own key: let in anyone who reaches the address, instead of all this"`
+}
+
+// Cluster is the section [Cluster], which the existing gateway does not know.
+type Cluster struct {
+	Servers   []string      `default:"" check:"nats" help:"addresses of NATS, such as \"nats://10.0.0.9:4222\"; who is let in there controls all clients; empty: no cluster"`
+	Name      string        `default:"main" check:"cluster" help:"the cluster, of those that share a NATS; the gateways of one name are one"`
+	Whole     bool          `default:"false" check:"bool" help:"carry out the commands of business processes on the clients of all gateways, for processes that dial one of them; false: on this gateway's, for processes that dial every gateway"`
+	Retry     bool          `default:"false" check:"bool" help:"if NATS cannot be reached at the start, serve this gateway's clients and join when it can; false: end"`
+	Heartbeat time.Duration `default:"2s" check:"10ms.." help:"tell the others so often that this gateway is there; one that misses four is lost to them"`
+
+	CredentialsFile string `default:"" check:"text" help:"file with a user's JWT and key, by which NATS lets this gateway in; empty: none"`
+	User            string `default:"" check:"text" help:"user by whom NATS lets this gateway in, with PasswordFile; empty: none"`
+	PasswordFile    string `default:"" check:"text" help:"file with the user's password"`
+	TokenFile       string `default:"" check:"text" help:"file with the token by which NATS lets this gateway in; empty: none"`
+	TLSCA           string `default:"" check:"text" help:"file with the authority whose certificate NATS must show; empty: the system's authorities, if TLS is spoken"`
+	TLSCert         string `default:"" check:"text" help:"file with the certificate to show to NATS; empty: none"`
+	TLSKey          string `default:"" check:"text" help:"file with the certificate's private key"`
 }
 
 // Admin is the section [Admin], which the existing gateway does not know.

@@ -110,6 +110,7 @@ func TestExistingFile(t *testing.T) {
 			ListenAddress: "localhost:7062", ReadDeadline: 61 * time.Second, SendDeadline: 6 * time.Second, ReceivePackLimit: 1 << 21,
 			ReadBufferSize: 8192, HeartbeatMessage: "t", TrustedNetworks: []string{},
 		},
+		Cluster: Cluster{Servers: []string{}, Name: "main", Heartbeat: 2 * time.Second},
 		Metrics: Metrics{Item: []int{1, 2, 6, 13}},
 	}
 	if !reflect.DeepEqual(cfg, want) {

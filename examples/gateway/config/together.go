@@ -36,6 +36,7 @@ func (l *loader) checkTogether() (problems Problems) {
 	for _, section := range []string{"Worker", "Task"} {
 		problems = append(problems, l.checkTrust(section, add)...)
 	}
+	problems = append(problems, l.checkCluster(add)...)
 	return append(problems, l.checkAdmin(add)...)
 }
 

@@ -34,6 +34,10 @@ func judgeOf(name string) func(string) error {
 		return judgeTrusted
 	case networks:
 		return judgeNetwork
+	case natsServers:
+		return judgeNATS
+	case clusterName:
+		return judgeCluster
 	default:
 		panic("unknown check " + strconv.Quote(name))
 	}
