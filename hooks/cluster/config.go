@@ -19,11 +19,12 @@ type Config struct {
 	// nats.DefaultURL, nats://127.0.0.1:4222.
 	Servers string
 	// Options go to nats.Connect: credentials, TLS, a name, time-outs. The
-	// cluster sets nats.NoEcho, MaxReconnects (without end) and ReconnectBufSize
-	// (none: what was not sent is counted instead) itself; callbacks for the
-	// state of the connection are called besides its own. Where they leave
-	// nats.go's defaults, it looks after the connection each 5 seconds and tries
-	// again after a quarter of a second. Nil means none.
+	// cluster sets nats.NoEcho, MaxReconnects (without end), IgnoreAuthErrorAbort
+	// (credentials may be renewed) and ReconnectBufSize (none: what was not sent is
+	// counted instead) itself; callbacks for the state of the connection are called
+	// besides its own. Where they leave nats.go's defaults, it looks after the
+	// connection each 5 seconds and tries again after a quarter of a second. Nil
+	// means none.
 	Options []nats.Option
 	// Retry starts the gateway when NATS cannot be reached: it serves its own
 	// clients and joins when NATS is there. False makes gateway.Run fail.

@@ -67,6 +67,7 @@ func (c *Cluster) connect() error {
 		o.ReconnectJitter = max(o.ReconnectJitter, reconnectWait)
 	}
 	o.NoEcho, o.AllowReconnect, o.MaxReconnect, o.ReconnectBufSize = true, true, -1, -1
+	o.IgnoreAuthErrorAbort = true // credentials may be renewed, and clients of this node are served meanwhile
 	o.RetryOnFailedConnect = c.cfg.Retry
 	c.listen(&o)
 	nc, err := o.Connect()
