@@ -56,7 +56,7 @@ func TestLetInByNATS(t *testing.T) {
 			}
 			var log buffer
 			err := run(t.Context(), inCluster(url, tt.refuse...), nil, io.Discard, &log)
-			if err == nil || !strings.HasPrefix(err.Error(), "gateway: cluster: Cluster.Servers: ") {
+			if err == nil || !strings.HasPrefix(err.Error(), "gateway: Config.Cluster: Cluster.Servers: ") {
 				t.Errorf("with others: %v", err)
 			}
 			if text := fmt.Sprint(err) + log.String(); strings.Contains(text, "horse") || strings.Contains(text, "cow") {
@@ -77,7 +77,7 @@ func TestClusterErrors(t *testing.T) {
 		args []string
 		want string
 	}{
-		"no NATS":         {inCluster("nats://127.0.0.1:1"), "gateway: cluster: Cluster.Servers: cluster: NATS at nats://127.0.0.1:1: "},
+		"no NATS":         {inCluster("nats://127.0.0.1:1"), "gateway: Config.Cluster: Cluster.Servers: cluster: NATS at nats://127.0.0.1:1: "},
 		"two of one node": {inCluster(url, "-Task.Advertise", node), ": it is Task.Advertise, or Task.ListenAddress without one"},
 		"no credentials":  {inCluster(url, "-Cluster.CredentialsFile", missing), "Cluster.CredentialsFile: "},
 		"no JWT":          {inCluster(url, "-Cluster.CredentialsFile", empty), "Cluster.CredentialsFile: "},
