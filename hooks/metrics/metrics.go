@@ -87,6 +87,7 @@ func New(cfg Config) *Metrics {
 	}
 	m.families = append(m.families, gatewayFamilies()...)
 	m.families = append(m.families, workFamilies()...)
+	m.families = append(m.families, clusterFamilies()...)
 	if cfg.Limiter != nil {
 		m.families = append(m.families, limiterFamilies()...)
 	}
