@@ -367,3 +367,38 @@ func TestTablesAreBounded(t *testing.T) {
 		t.Errorf("%d samples are kept", len(l.ring))
 	}
 }
+
+// A node of a cluster, of which the whole is asked by those who find somebody.
+type someNode struct{ target }
+
+func (someNode) Local() hooks.Bus { return someGateway{topics: 3} }
+
+func (someNode) Stats() gateway.Stats   { return gateway.Stats{} }
+func (someNode) Status() gateway.Status { return gateway.StatusServing }
+func (someNode) SlowClients(context.Context, int) ([]gateway.SlowClient, error) {
+	return nil, nil
+}
+
+func (someNode) ConnInfoByCustomerID(context.Context, []string, hooks.ConnInfoFields) (map[string][]hooks.ConnInfo, error) {
+	return map[string][]hooks.ConnInfo{"c": {{UniqID: "a"}}}, errors.New("one does not answer")
+}
+
+func (someNode) ConnInfo(context.Context, []string, hooks.ConnInfoFields) (map[string]hooks.ConnInfo, error) {
+	return map[string]hooks.ConnInfo{"a": {UniqID: "a"}}, nil
+}
+
+// What is taken again and again asks nobody else; what is asked for once shows what
+// came of it.
+func TestOfACluster(t *testing.T) {
+	l, err := newLive(Config{Logger: (&book{}).logger()})
+	must(t, err)
+	l.target = someNode{}
+	l.sample(t.Context())
+	if l.tabulate(t.Context()); len(l.table.Topics) != 3 {
+		t.Errorf("%+v", l.table)
+	}
+	re := l.answer(t.Context(), page{}, []byte(`{"do":"find","customerId":"c"}`))
+	if len(re.Clients) != 1 || re.Total != 1 || re.Error != "one does not answer" {
+		t.Errorf("%+v", re)
+	}
+}

@@ -58,17 +58,17 @@ func (l *live) answer(ctx context.Context, p page, data []byte) reply {
 	return re
 }
 
-// find looks clients up.
+// find looks clients up, in a cluster on all its nodes. If one of them does not
+// answer, there is an error besides what the others know.
 func (l *live) find(ctx context.Context, r request, re *reply) error {
 	ids, topics := []string{r.UniqID}, maxShown
+	var incomplete error
 	switch {
 	case r.UniqID != "":
 	case r.CustomerID != "":
 		// First who there is, and then of some of them what they hold.
-		all, err := l.target.ConnInfoByCustomerID(ctx, []string{r.CustomerID}, hooks.ConnInfoFields{UniqID: true})
-		if err != nil {
-			return err
-		}
+		var all map[string][]hooks.ConnInfo
+		all, incomplete = l.target.ConnInfoByCustomerID(ctx, []string{r.CustomerID}, hooks.ConnInfoFields{UniqID: true})
 		ids = ids[:0]
 		for _, c := range all[r.CustomerID] {
 			ids = append(ids, c.UniqID)
@@ -83,8 +83,8 @@ func (l *live) find(ctx context.Context, r request, re *reply) error {
 	}
 	ids = ids[:min(len(ids), maxFound)]
 	found, err := l.target.ConnInfo(ctx, ids, hooks.ConnInfoFields{UniqID: true, CustomerID: true, Session: true, Topics: true})
-	if err != nil {
-		return err
+	if incomplete == nil {
+		incomplete = err
 	}
 	for _, id := range ids {
 		if c, ok := found[id]; ok {
@@ -94,7 +94,7 @@ func (l *live) find(ctx context.Context, r request, re *reply) error {
 	if r.UniqID != "" {
 		re.Total = len(re.Clients)
 	}
-	return nil
+	return incomplete
 }
 
 // clientOf cuts what is long.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/hooks/remote"
 	"github.com/sluicegate/sluice/transport"
 )
@@ -133,13 +134,15 @@ func loopsOf(before, now figures) (rows []loop) {
 	return rows
 }
 
-// topics fills in the largest topics.
+// topics fills in the largest topics, of the clients of this gateway: the others of
+// a cluster are not asked every few seconds.
 func (l *live) topics(ctx context.Context, t *tables) {
-	if n, err := l.target.TopicCount(ctx); err != nil || n > maxTopics {
+	own := hooks.Local(l.target)
+	if n, err := own.TopicCount(ctx); err != nil || n > maxTopics {
 		t.TopicsCut = true
 		return
 	}
-	counts, err := l.target.TopicUniqIDCounts(ctx, nil, true)
+	counts, err := own.TopicUniqIDCounts(ctx, nil, true)
 	if err != nil {
 		t.TopicsCut = true
 		return

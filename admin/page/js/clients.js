@@ -62,7 +62,8 @@ export class Clients {
     if (turn !== this.#turn) return; // another one was asked for meanwhile
     const clients = reply.clients ?? [];
     $('found').replaceChildren(...clients.map((c) => this.#card(c)));
-    if (reply.error) say($('find-status'), `Not found: ${reply.error}.`, true);
+    if (reply.error && clients.length) say($('find-status'), `There may be more than these: ${reply.error}.`, true);
+    else if (reply.error) say($('find-status'), `Not found: ${reply.error}.`, true);
     else if (!clients.length) say($('find-status'), `No client with this ${by} is online.`);
     else if (clients.length < reply.total) say($('find-status'), `The first ${clients.length} of ${plural(reply.total, 'client')}.`);
     else say($('find-status'), `${plural(clients.length, 'client')} found.`);
