@@ -39,8 +39,9 @@ func TestHeaderFlood(t *testing.T) {
 	// A quarter holds a head of 16 KiB, whose buffer may have grown to twice
 	// that; another quarter has its head taken apart, one at a time: it is
 	// garbage then, of which there is the more when it is weighed the busier the
-	// computer is.
-	s.during("flood", bound{heap: int64(n/4)*2*16<<10 + 16<<20, goroutines: n / 4}, func() {
+	// computer is. The end of a client that has come so has a worker, and so has the
+	// beginning of the next one from there.
+	s.during("flood", bound{heap: int64(n/4)*2*16<<10 + 16<<20, goroutines: 2 * (n / 4)}, func() {
 		a.word()
 		if got := a.count("too large"); got != n/4 {
 			t.Errorf("%d endless heads were refused with 431, want %d", got, n/4)
