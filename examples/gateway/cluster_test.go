@@ -27,7 +27,11 @@ func inCluster(nats string, more ...string) []string {
 // startTwo starts two gateways of one cluster, and returns when they know each other.
 func startTwo(t *testing.T, more ...string) (a, b server) {
 	t.Helper()
-	nats := natstest.Start(t).ClientURL()
+	return startTwoOn(t, natstest.Start(t).ClientURL(), more...)
+}
+
+func startTwoOn(t *testing.T, nats string, more ...string) (a, b server) {
+	t.Helper()
 	a, b = start(t, inCluster(nats, more...)...), start(t, inCluster(nats, more...)...)
 	for _, s := range []server{a, b} {
 		await(t, "the other node", func() bool { return strings.Contains(s.log.String(), `msg="node joined"`) })

@@ -66,6 +66,20 @@ func TestLetInByNATS(t *testing.T) {
 	}
 }
 
+// A user of NATS who may do no more than docs/cluster.md says is enough.
+func TestLeastPermissions(t *testing.T) {
+	own := &natsserver.SubjectPermission{Allow: []string{"sluice.edge.>"}}
+	nats := natstest.Start(t, func(o *natsserver.Options) {
+		o.Users = []*natsserver.User{{Username: "gateway", Password: "horse", Permissions: &natsserver.Permissions{Publish: own, Subscribe: own}}}
+	})
+	here, there := startTwoOn(t, nats.ClientURL(), "-Cluster.Name", "edge", "-Cluster.Whole",
+		"-Cluster.User", "gateway", "-Cluster.PasswordFile", write(t, t.TempDir(), "password", []byte("horse")))
+	reachAll(t, dialPeer(t, here.task), here, there)
+	if log := here.log.String() + there.log.String(); strings.Contains(log, "cluster trouble") {
+		t.Errorf("the log has:\n%s", log)
+	}
+}
+
 // What is wrong with a cluster is said with its key, before anybody is let in.
 func TestClusterErrors(t *testing.T) {
 	dir := t.TempDir()
