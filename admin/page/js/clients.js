@@ -120,6 +120,7 @@ export class Clients {
     text($('confirm-who'), uniqId);
     dialog.returnValue = '';
     dialog.showModal();
-    return new Promise((done) => { dialog.onclose = () => done(dialog.returnValue === 'yes'); });
+    // The event comes after the dialog has closed, and may be that of the time before.
+    return new Promise((done) => { dialog.onclose = () => dialog.open || done(dialog.returnValue === 'yes'); });
   }
 }
