@@ -33,9 +33,16 @@ func TestProcesses(t *testing.T) {
 		}
 		return all
 	}
+	// What a process has read can still be on the list for a moment.
+	eventually(t, func() string {
+		if p := processes(2)[0]; p.QueuedEvents != 0 || p.QueuedBytes != 0 {
+			return fmt.Sprintf("something waits: %+v", p)
+		}
+		return ""
+	})
 	all := processes(2)
 	if p := all[0]; p.ConnID != id || p.RemoteAddr != first.LocalAddr().String() || !slices.Equal(p.Events, []string{"open", "message", "close"}) ||
-		p.Clients != 2 || p.Leaving || p.QueuedEvents != 0 || p.QueuedBytes != 0 || p.Sent != 3 || time.Since(p.Since) > time.Minute {
+		p.Clients != 2 || p.Leaving || p.Sent != 3 || time.Since(p.Since) > time.Minute {
 		t.Errorf("the first is %+v", p)
 	}
 	if p := all[1]; p.RemoteAddr != second.LocalAddr().String() || !slices.Equal(p.Events, []string{"message"}) || p.Clients != 0 || p.Sent != 0 {
