@@ -6,7 +6,8 @@
 // session holds the secret by which a client takes its nickname back, and a
 // room is a topic. So the handler may run inside the gateway's program or in
 // other processes, in one or in several, and may be restarted while people
-// talk.
+// talk. On the nodes of a cluster (see NewInCluster) the Bus finds the others'
+// people too.
 //
 // Other handlers change the same things at the same time, so what is told of
 // the state follows one rule: look, tell, look again, and tell anew if it
@@ -23,6 +24,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluicegate/sluice/hooks"
@@ -45,7 +47,10 @@ const (
 
 // Handler is the chat's business code.
 type Handler struct {
-	log *slog.Logger
+	log       *slog.Logger
+	clustered bool
+	stale     chan struct{} // has a token when Run is to tell the state anew
+	untold    atomic.Bool   // some clients of other nodes were not told a change
 }
 
 // New returns a Handler that logs failures of the gateway to log; nil means
@@ -54,10 +59,13 @@ func New(log *slog.Logger) *Handler {
 	if log == nil {
 		log = slog.Default()
 	}
-	return &Handler{log: log}
+	return &Handler{log: log, stale: make(chan struct{}, 1)}
 }
 
-var _ hooks.Router = (*Handler)(nil)
+var (
+	_ hooks.Router = (*Handler)(nil)
+	_ hooks.Runner = (*Handler)(nil)
+)
 
 // Open implements hooks.Router. Nothing happens until the client has chosen a
 // nickname, but it must not take for ever.

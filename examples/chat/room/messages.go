@@ -46,7 +46,8 @@ type Welcome struct {
 	Nick string `json:"nick"`
 }
 
-// Rooms has type "rooms" and lists the rooms, those with most members first.
+// Rooms has type "rooms" and lists the rooms, those with most members first. It
+// replaces what the client knew of them, and may come again.
 type Rooms struct {
 	Rooms []Count `json:"rooms"`
 }
@@ -150,6 +151,7 @@ const (
 	CodeNotHost   = "not-host"   // only a host may do that
 	CodeSelf      = "self"       // not to yourself
 	CodeTooMany   = "too-many"   // a member of too many rooms
+	CodePartly    = "partly"     // done for some; trying again would do it twice for them
 	CodeFailed    = "failed"     // not the client's fault; try again
 )
 

@@ -30,7 +30,7 @@ func (h *Handler) nick(ctx context.Context, bus hooks.Bus, e hooks.MessageEvent,
 	}
 
 	holders, err := others(ctx, bus, nick, e.UniqID)
-	if err != nil {
+	if err = h.asked(err); err != nil {
 		return err
 	}
 	if err := h.takeBack(ctx, bus, holders, key); err != nil {
@@ -40,7 +40,8 @@ func (h *Handler) nick(ctx context.Context, bus hooks.Bus, e hooks.MessageEvent,
 	if err := bus.UpdateConnInfo(ctx, claim); err != nil {
 		return err
 	}
-	if holders, err = others(ctx, bus, nick, e.UniqID); err != nil {
+	holders, err = others(ctx, bus, nick, e.UniqID)
+	if err = h.asked(err); err != nil {
 		return err
 	}
 	if len(holders) > 0 {
@@ -83,27 +84,26 @@ func taken(nick string) error {
 	return refuse(CodeNickTaken, "Somebody else is called %s. Choose another nickname.", nick)
 }
 
-// others returns the connections that hold or claim a nickname, but for one.
+// others returns the connections that hold or claim a nickname, but for one. With an
+// error, there may be more.
 func others(ctx context.Context, bus hooks.Bus, nick, but string) ([]hooks.ConnInfo, error) {
 	all := hooks.ConnInfoFields{UniqID: true, Session: true, CustomerID: true, Topics: true}
 	found, err := bus.ConnInfoByCustomerID(ctx, []string{nick}, all)
-	if err != nil {
-		return nil, err
-	}
 	holders := slices.Clone(found[nick])
 	for i := range holders {
 		holders[i].CustomerID = nick
 	}
-	return slices.DeleteFunc(holders, func(c hooks.ConnInfo) bool { return c.UniqID == but }), nil
+	return slices.DeleteFunc(holders, func(c hooks.ConnInfo) bool { return c.UniqID == but }), err
 }
 
 // find returns the connection of a nickname. One that has only claimed it is
-// not found: it must not get somebody else's whispers.
+// not found: it must not get somebody else's whispers. An error says that it may be
+// there all the same, and comes only if it was not found.
 func find(ctx context.Context, bus hooks.Bus, nick string) (hooks.ConnInfo, bool, error) {
 	holders, err := others(ctx, bus, nick, "")
 	for _, c := range holders {
 		if named(c.CustomerID, c.Session) {
-			return c, true, err
+			return c, true, nil
 		}
 	}
 	return hooks.ConnInfo{}, false, err

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/sluicegate/sluice/hooks"
 )
@@ -36,7 +35,10 @@ func (h *Handler) join(ctx context.Context, bus hooks.Bus, e hooks.MessageEvent,
 		return err
 	}
 	err = settle(
-		func() ([]byte, error) { return look(ctx, bus, room) },
+		func() ([]byte, error) {
+			members, err := look(ctx, bus, room)
+			return members, h.asked(err)
+		},
 		func(members []byte) error { return bus.SingleCast(ctx, e.UniqID, members) },
 	)
 	if err != nil {
@@ -63,20 +65,8 @@ func (h *Handler) leave(ctx context.Context, bus hooks.Bus, e hooks.MessageEvent
 func (h *Handler) rooms(ctx context.Context, bus hooks.Bus, e hooks.MessageEvent) error {
 	return settle(
 		func() ([]byte, error) {
-			counts, err := bus.TopicCustomerIDCounts(ctx, nil, true)
-			if err != nil {
-				return nil, err
-			}
-			list := []Count{} // "[]" in JSON, not "null"
-			for topic, n := range counts {
-				if room, ok := strings.CutPrefix(topic, roomPrefix); ok {
-					list = append(list, Count{Room: room, Members: n})
-				}
-			}
-			slices.SortFunc(list, func(a, b Count) int {
-				return cmp.Or(cmp.Compare(b.Members, a.Members), cmp.Compare(a.Room, b.Room))
-			})
-			return encode(Rooms{Rooms: list[:min(len(list), maxListed)]}), nil
+			list, err := listed(ctx, bus)
+			return list, h.asked(err)
 		},
 		func(list []byte) error { return bus.SingleCast(ctx, e.UniqID, list) },
 	)
@@ -99,9 +89,9 @@ func (h *Handler) announce(ctx context.Context, bus hooks.Bus, room, nick string
 			c, ok, err := find(ctx, bus, nick)
 			p := Presence{Room: room, Nick: nick, In: ok && in(c.Topics, room)}
 			p.Host = p.In && hosting(c.Topics, room)
-			return encode(p), err
+			return encode(p), h.asked(err)
 		},
-		func(presence []byte) error { return bus.Publish(ctx, []string{roomPrefix + room}, presence) },
+		func(presence []byte) error { return h.told(bus.Publish(ctx, []string{roomPrefix + room}, presence)) },
 	)
 	if err != nil {
 		return err
@@ -109,9 +99,9 @@ func (h *Handler) announce(ctx context.Context, bus hooks.Bus, room, nick string
 	return settle(
 		func() ([]byte, error) {
 			counts, err := bus.TopicCustomerIDCounts(ctx, []string{roomPrefix + room}, false)
-			return encode(Count{Room: room, Members: counts[roomPrefix+room]}), err
+			return encode(Count{Room: room, Members: counts[roomPrefix+room]}), h.asked(err)
 		},
-		func(count []byte) error { return bus.Publish(ctx, []string{lobby}, count) },
+		func(count []byte) error { return h.told(bus.Publish(ctx, []string{lobby}, count)) },
 	)
 }
 
@@ -120,15 +110,16 @@ func (h *Handler) announce(ctx context.Context, bus hooks.Bus, room, nick string
 // choice needs no memory, so handlers that choose at the same time agree.
 func (h *Handler) appoint(ctx context.Context, bus hooks.Bus, room string) error {
 	list, err := members(ctx, bus, room)
-	if err != nil || len(list) == 0 || slices.ContainsFunc(list, func(m Member) bool { return m.Host }) {
+	if err = h.asked(err); err != nil || len(list) == 0 || slices.ContainsFunc(list, func(m Member) bool { return m.Host }) {
 		return err
 	}
 	nick := list[0].Nick
 	c, ok, err := find(ctx, bus, nick)
-	if err != nil || !ok || !in(c.Topics, room) {
+	if err = h.asked(err); err != nil || !ok || !in(c.Topics, room) {
 		return err // it left just now, and its own departure appoints
 	}
-	if err := bus.Subscribe(ctx, c.UniqID, []string{hostPrefix + room}, nil); err != nil {
+	err = h.asked(bus.Subscribe(ctx, c.UniqID, []string{hostPrefix + room}, nil))
+	if err != nil {
 		return err
 	}
 	return h.announce(ctx, bus, room, nick)
@@ -139,15 +130,12 @@ func (h *Handler) appoint(ctx context.Context, bus hooks.Bus, room string) error
 func members(ctx context.Context, bus hooks.Bus, room string) ([]Member, error) {
 	topics := []string{roomPrefix + room, hostPrefix + room}
 	found, err := bus.TopicCustomerIDs(ctx, topics)
-	if err != nil {
-		return nil, err
-	}
 	list := []Member{}
 	for _, nick := range found[roomPrefix+room] {
 		list = append(list, Member{Nick: nick, Host: slices.Contains(found[hostPrefix+room], nick)})
 	}
 	slices.SortFunc(list, func(a, b Member) int { return cmp.Compare(a.Nick, b.Nick) })
-	return list, nil
+	return list, err
 }
 
 // look returns the message that lists a room's members.

@@ -20,7 +20,7 @@ func (h *Handler) say(ctx context.Context, bus hooks.Bus, e hooks.MessageEvent, 
 		return badText()
 	}
 	said := encode(Said{Room: room, Nick: e.CustomerID, Text: text})
-	return bus.Publish(ctx, []string{roomPrefix + room}, said)
+	return h.said(req, bus.Publish(ctx, []string{roomPrefix + room}, said))
 }
 
 // whisper carries a text to one nickname, wherever it is.
@@ -46,7 +46,7 @@ func (h *Handler) whisper(ctx context.Context, bus hooks.Bus, e hooks.MessageEve
 	// Both get the same message: its return is how the sender knows that it
 	// went out.
 	msg := encode(Whisper{From: e.CustomerID, To: nick, Text: text})
-	return bus.Multicast(ctx, []string{to.UniqID, e.UniqID}, msg)
+	return h.said(req, bus.Multicast(ctx, []string{to.UniqID, e.UniqID}, msg))
 }
 
 // kick puts a member out of a room, and thereby offline. Only a host of the
@@ -80,7 +80,7 @@ func (h *Handler) kick(ctx context.Context, bus hooks.Bus, e hooks.MessageEvent,
 	}
 	// That it is no longer a member, Close tells.
 	notice := encode(Kicked{Room: room, Nick: nick, By: e.CustomerID})
-	return bus.Publish(ctx, []string{roomPrefix + room}, notice)
+	return h.told(bus.Publish(ctx, []string{roomPrefix + room}, notice))
 }
 
 func badText() error {
