@@ -4,12 +4,16 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/sluicegate/sluice/examples/chat/room"
 	"github.com/sluicegate/sluice/internal/leaks"
@@ -59,6 +63,7 @@ type guest struct {
 	*wsclient.Conn
 	t    *testing.T
 	nick string
+	sees map[string]bool // who is in the bay, as a page would show it, and who is host
 }
 
 // enter connects somebody to a node, and lets them into the bay.
@@ -98,14 +103,7 @@ func (g *guest) do(r room.Request) {
 func (g *guest) until(kind string, want map[string]any) (m map[string]any) {
 	g.t.Helper()
 	for {
-		_, data, err := g.ReadMessage()
-		if err != nil {
-			g.t.Fatalf("%s waits for %s %v: %v", g.nick, kind, want, err)
-		}
-		m = nil
-		if err := json.Unmarshal(data, &m); err != nil {
-			g.t.Fatal(err)
-		}
+		m = g.read(fmt.Sprint(kind, want))
 		fits := m["type"] == kind
 		for key, v := range want {
 			fits = fits && m[key] == v
@@ -116,12 +114,54 @@ func (g *guest) until(kind string, want map[string]any) (m map[string]any) {
 	}
 }
 
+// untilSees reads until so many are in the bay, the host in front.
+func (g *guest) untilSees(host string, others ...string) {
+	g.t.Helper()
+	want := map[string]bool{host: true}
+	for _, o := range others {
+		want[o] = false
+	}
+	for !maps.Equal(g.sees, want) {
+		g.read(fmt.Sprint(want))
+	}
+}
+
+func (g *guest) read(awaited string) (m map[string]any) {
+	g.t.Helper()
+	_, data, err := g.ReadMessage()
+	if err != nil {
+		g.t.Fatalf("%s sees %v, and waits for %s: %v", g.nick, g.sees, awaited, err)
+	}
+	if err := json.Unmarshal(data, &m); err != nil {
+		g.t.Fatal(err)
+	}
+	if m["room"] != "bay" {
+		return m
+	}
+	switch m["type"] {
+	case "members":
+		g.sees = make(map[string]bool)
+		for _, v := range m["members"].([]any) {
+			one := v.(map[string]any)
+			g.sees[one["nick"].(string)] = one["host"].(bool)
+		}
+	case "presence":
+		if g.sees != nil && m["in"].(bool) {
+			g.sees[m["nick"].(string)] = m["host"].(bool)
+		} else {
+			delete(g.sees, m["nick"].(string))
+		}
+	}
+	return m
+}
+
 // Three people on three nodes see each other come, talk, whisper, put one out, and go.
 func TestThreeNodes(t *testing.T) {
 	urls := start(t, 3)
 	ann, bob, eve := enter(t, urls[0], "ann"), enter(t, urls[1], "bob"), enter(t, urls[2], "eve")
-	ann.until("presence", map[string]any{"nick": "bob", "in": true})
-	ann.until("presence", map[string]any{"nick": "eve", "in": true})
+	for _, g := range []*guest{ann, bob, eve} {
+		g.untilSees("ann", "bob", "eve")
+	}
 	for _, g := range []*guest{ann, bob, eve} {
 		g.do(room.Request{Type: room.TypeSay, Room: "bay", Text: "ahoy"})
 		for _, other := range []*guest{ann, bob, eve} {
@@ -138,14 +178,14 @@ func TestThreeNodes(t *testing.T) {
 	eve.until("count", map[string]any{"room": "reef", "members": 1.0})
 	ann.do(room.Request{Type: room.TypeKick, Room: "bay", Nick: "bob"}) // she was the first, and is host
 	bob.until("offline", map[string]any{"reason": "kicked", "by": "ann"})
-	eve.until("presence", map[string]any{"nick": "bob", "in": false})
+	eve.untilSees("ann", "eve")
 	_ = ann.Close()
-	eve.until("presence", map[string]any{"nick": "ann", "in": false})
+	eve.untilSees("eve")
 }
 
 // Two programs that join one NATS are one chat, as two computers are.
 func TestJoinNATS(t *testing.T) {
-	s, err := startNATS()
+	s, err := startNATS(server.RANDOM_PORT)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,7 +61,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		return fmt.Errorf("-nodes is %d; use 1 to %d", *count, maxNodes)
 	}
 	if *servers == "" {
-		s, err := startNATS()
+		s, err := startNATS(server.RANDOM_PORT)
 		if err != nil {
 			return err
 		}
@@ -100,8 +100,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 }
 
 // startNATS starts a server within this process, for this computer alone.
-func startNATS() (*server.Server, error) {
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true})
+func startNATS(port int) (*server.Server, error) {
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, NoSigs: true})
 	if err != nil {
 		return nil, fmt.Errorf("nats-server: %w", err)
 	}

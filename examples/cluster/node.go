@@ -14,6 +14,7 @@ import (
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks/cluster"
 	"github.com/sluicegate/sluice/transport"
+	"github.com/sluicegate/sluice/transport/gnet"
 	"github.com/sluicegate/sluice/transport/nethttp"
 )
 
@@ -26,14 +27,25 @@ type node struct {
 
 // newNode makes a node of the cluster that is on a NATS.
 func newNode(servers, addr string) (*node, error) {
-	joined, err := cluster.New(cluster.Config{Name: "chat", Servers: servers})
+	chat := room.NewInCluster(slog.Default())
+	joined, err := cluster.New(cluster.Config{
+		Name: "chat", Servers: servers,
+		// Who enters a chat had rather wait shortly than see everybody.
+		QueryTimeout: 500 * time.Millisecond,
+		Heartbeat:    500 * time.Millisecond,
+		// The chat keeps nothing that it would have to bring up to date, but the
+		// pages do.
+		OnMember: func(cluster.MemberEvent) { chat.Stale() },
+		OnGap:    func(cluster.Gap) { chat.Stale() },
+	})
 	if err != nil {
 		return nil, err
 	}
-	mounted := nethttp.New()
+	loops := gnet.WithoutListener()
+	mounted := nethttp.New(nethttp.HandOver(loops)) // one address for the page and the gateway
 	gw, err := gateway.New(gateway.Config{
-		Transports: []transport.Transport{mounted},
-		Router:     room.New(slog.Default()), // keeps nothing, and so need not know of the others
+		Transports: []transport.Transport{mounted, loops},
+		Router:     chat,
 		Cluster:    joined,
 		MaxMessage: 16 << 10, // room.MaxText characters and then some
 		DrainTime:  time.Second,
