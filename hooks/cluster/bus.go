@@ -39,11 +39,14 @@ type nodes Cluster
 func (n *nodes) All() []*member { return n.members.all() }
 
 // Home implements spread.Gateways. A client of a node that is not there is nobody's,
-// which this node counts.
+// which this node counts, unless it cannot know who is there.
 func (n *nodes) Home(uniqID string) []*member {
 	if id, err := protocol.ParseUniqID(uniqID); err == nil {
 		if m := n.members.of(id.Node); m != nil {
 			return m.alone
+		}
+		if !n.link.up.Load() {
+			return n.members.absent.alone
 		}
 	}
 	return n.members.self().alone
@@ -69,7 +72,7 @@ func (n *nodes) Tell(ctx context.Context, to []*member, cmd protocol.Cmd_Number,
 			_, e := c.commands[cmd].Do(ctx, c.local, m)
 			err = errors.Join(err, e)
 		} else {
-			err = errors.Join(err, c.tell(ctx, c.subjects.node(one.node), cmd, m))
+			err = errors.Join(err, c.tellOne(ctx, one, cmd, m))
 		}
 	}
 	return err
@@ -82,15 +85,23 @@ func (n *nodes) Ask(ctx context.Context, to []*member, cmd protocol.Cmd_Number, 
 	c := (*Cluster)(n)
 	var own bool
 	var others []*member
+	var q *question
+	var err error
+	unknown := n.everyone(to) && len(to) == 1 && !n.link.up.Load() // there may be others
 	for _, one := range to {
-		if one.dead == 0 {
+		switch {
+		case one.dead == 0:
 			own = true
-		} else {
+		case one == n.members.absent:
+			unknown = true
+		default:
 			others = append(others, one)
 		}
 	}
-	var q *question
-	var err error
+	if unknown {
+		c.counts.silent.Add(1)
+		err = &SilentError{Err: c.away()}
+	}
 	if len(others) > 0 {
 		q, err = c.pose(ctx, others, n.everyone(to), cmd, body)
 	}
@@ -187,7 +198,7 @@ func (c *Cluster) gather(ctx context.Context, q *question, use func(answer) erro
 // SingleCast implements [hooks.Bus], without a message where the client is here.
 func (b *bus) SingleCast(ctx context.Context, uniqID string, data []byte) error {
 	if m := (*nodes)(b.c).Home(uniqID)[0]; m.dead > 0 {
-		return b.c.tell(ctx, b.c.subjects.node(m.node), protocol.Cmd_SingleCast, &protocol.SingleCast{UniqId: uniqID, Data: data})
+		return b.c.tellOne(ctx, m, protocol.Cmd_SingleCast, &protocol.SingleCast{UniqId: uniqID, Data: data})
 	}
 	return b.local.SingleCast(ctx, uniqID, data)
 }
@@ -203,6 +214,9 @@ func (b *bus) Publish(ctx context.Context, topics []string, data []byte) error {
 
 // publish sends a topic's message to the nodes with a subscriber.
 func (b *bus) publish(ctx context.Context, topic string, data []byte) error {
+	if topic == "" {
+		return nil // nobody's
+	}
 	return b.c.tell(ctx, b.c.subjects.topic(topic), protocol.Cmd_TopicPublish, &protocol.TopicPublish{Topics: []string{topic}, Data: data})
 }
 
@@ -213,6 +227,9 @@ func (b *bus) PublishLatest(ctx context.Context, topics []string, key string, da
 		return err
 	}
 	for _, t := range topics {
+		if t == "" {
+			continue
+		}
 		m, e := b.c.encode(header{kind: kindTell, flags: flagKeyed, cmd: protocol.Cmd_TopicPublish},
 			withPrefix(nil, key), &protocol.TopicPublish{Topics: []string{t}, Data: data})
 		if e == nil {
@@ -266,8 +283,8 @@ func (b *bus) UpdateConnInfo(ctx context.Context, u hooks.ConnInfoUpdate) error 
 // insist sends a command to another node and waits until it is carried out, if ctx
 // allows it.
 func (b *bus) insist(ctx context.Context, m *member, cmd protocol.Cmd_Number, body proto.Message) error {
-	if !hooks.MayWait(ctx) {
-		return b.c.tell(ctx, b.c.subjects.node(m.node), cmd, body)
+	if !hooks.MayWait(ctx) || m == b.c.members.absent {
+		return b.c.tellOne(ctx, m, cmd, body)
 	}
 	q, err := b.c.pose(ctx, m.alone, false, cmd, body)
 	if err != nil {

@@ -13,7 +13,8 @@ import (
 // of the first two was carried out on this node.
 var (
 	// ErrAway says that NATS cannot be reached, and that the other nodes got
-	// nothing of the command. It is counted, see hooks.ClusterStats.
+	// nothing of the command, or were not asked. It is counted, see
+	// hooks.ClusterStats.
 	ErrAway = errors.New("cluster: NATS cannot be reached; only this node has carried out the command")
 	// ErrNoWaiting says that a question was asked on an event loop, where nothing
 	// may wait for other nodes: the answer is this node's only.
@@ -25,7 +26,8 @@ var (
 
 // A SilentError comes with an answer that is incomplete.
 type SilentError struct {
-	// Nodes are those that did not answer in time, or could not be asked.
+	// Nodes are those that did not answer in time, or could not be asked. It is
+	// empty if which there are is not known, as NATS cannot be reached.
 	Nodes []protocol.Node
 	// Err is why: nil if they took too long, or were lost meanwhile.
 	Err error
@@ -36,6 +38,9 @@ func (e *SilentError) Error() string {
 	names := make([]string, len(e.Nodes))
 	for i, n := range e.Nodes {
 		names[i] = n.String()
+	}
+	if len(names) == 0 {
+		names = []string{"nodes that are not known"}
 	}
 	text := "cluster: no answer from " + strings.Join(names, ", ")
 	if e.Err != nil {

@@ -30,6 +30,7 @@ type interest struct {
 	stale   []*entry // to be unsubscribed
 	checks  []check  // topics to be looked at, in the order of their times
 	pending *pending // who waits for fresh
+	closed  bool     // nothing is told to NATS any more
 }
 
 type entry struct {
@@ -59,7 +60,7 @@ func (i *interest) want(ctx context.Context, topics []string, up bool) {
 	var waits []*pending
 	i.mu.Lock()
 	for _, t := range topics {
-		if t == "" {
+		if t == "" || i.closed {
 			continue
 		}
 		e := i.topics[t]
@@ -142,6 +143,17 @@ func (i *interest) settle(fresh []*entry, p *pending) {
 	}
 }
 
+// close has nobody wait any more.
+func (i *interest) close() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.closed = true
+	if i.pending != nil {
+		close(i.pending.done)
+		i.pending = nil
+	}
+}
+
 // checkBatch bounds how many topics the registry is asked about at once.
 const checkBatch = 1024
 
@@ -203,8 +215,7 @@ func (c *Cluster) tendInterest(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			_, _, p := c.interest.changes()
-			c.interest.settle(nil, p)
+			c.interest.close()
 			return
 		case <-c.interest.wake:
 		case <-tick.C:

@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -30,7 +31,7 @@ const (
 type link struct {
 	conn *nats.Conn // set before anything is sent
 	up   atomic.Bool
-	made atomic.Bool // conn is there, or about to be
+	late atomic.Bool // conn was not connected when it was made
 	// epoch counts how often the connection broke: messages with another one than
 	// the last may have lost some between them.
 	epoch atomic.Uint32
@@ -44,8 +45,8 @@ type link struct {
 // connect reaches NATS, or starts to try, and subscribes to what every node does.
 func (c *Cluster) connect() error {
 	o := nats.GetDefaultOptions()
-	o.Servers = nil
-	for _, opt := range append([]nats.Option{servers(c.cfg.Servers)}, c.cfg.Options...) {
+	o.Servers = servers(c.cfg.Servers)
+	for _, opt := range c.cfg.Options {
 		if opt == nil {
 			continue
 		}
@@ -82,8 +83,9 @@ func (c *Cluster) connect() error {
 			return fmt.Errorf("cluster: subscribing to %s: %w", subject, err)
 		}
 	}
-	c.link.made.Store(true)
+	c.link.late.Store(true)
 	if nc.IsConnected() {
+		c.link.late.Store(false)
 		if err := nc.FlushTimeout(flushTime); err != nil && !c.cfg.Retry {
 			nc.Close()
 			return fmt.Errorf("cluster: NATS at %s: %w", c.cfg.Servers, err)
@@ -102,11 +104,14 @@ func (l *link) fit(nc *nats.Conn) {
 	l.part.Store(part)
 }
 
-func servers(list string) nats.Option {
-	return func(o *nats.Options) error {
-		o.Url = list
-		return nil
+// servers returns the addresses of a list.
+func servers(list string) (all []string) {
+	for s := range strings.SplitSeq(list, ",") {
+		if s = strings.TrimSpace(s); s != "" {
+			all = append(all, s)
+		}
 	}
+	return all
 }
 
 // listen has the cluster told of the connection's state, besides whoever the host has
@@ -131,7 +136,7 @@ func (c *Cluster) listen(o *nats.Options) {
 		}
 	}
 	o.ConnectedCB = func(nc *nats.Conn) {
-		if c.link.made.Load() { // Retry has found it; connect looks itself
+		if c.link.late.Load() {
 			c.reach(nc)
 		}
 		if first != nil {
@@ -171,6 +176,9 @@ func (c *Cluster) reach(nc *nats.Conn) {
 	c.log.Info("cluster reached", "server", nc.ConnectedUrlRedacted())
 	c.members.grace(time.Now())
 	c.link.up.Store(true)
+	if c.stopped.Load() {
+		c.link.up.Store(false) // as close has done, which may have come before
+	}
 	c.announce()
 }
 

@@ -33,12 +33,13 @@ type roll struct {
 
 // members are the nodes that there are.
 type members struct {
-	now atomic.Pointer[roll]
-	mu  sync.Mutex // of changes
+	now    atomic.Pointer[roll]
+	mu     sync.Mutex // of changes
+	absent *member    // stands for any that is not heard of while NATS is away
 }
 
 func newMembers() *members {
-	m := new(members)
+	m := &members{absent: newMember(identity{}, time.Second)}
 	m.now.Store(&roll{byNode: make(map[protocol.Node]*member)})
 	return m
 }

@@ -152,8 +152,30 @@ func TestAwayAtStart(t *testing.T) {
 		t.Errorf("Publish without NATS returned %v", err)
 	}
 	ca.Expect("alone")
-	if st := a.Stats().Cluster; st.Unsent != 1 || st.Connected {
+	// Whom it does not know may be there.
+	far := []string{cb.ID()}
+	for what, err := range map[string]error{
+		"SingleCast":   a.SingleCast(t.Context(), cb.ID(), []byte("far")),
+		"ForceOffline": a.ForceOffline(t.Context(), far, nil),
+		"Subscribe":    a.Subscribe(t.Context(), cb.ID(), []string{"news"}, nil),
+	} {
+		if !errors.Is(err, cluster.ErrAway) {
+			t.Errorf("%s without NATS returned %v", what, err)
+		}
+	}
+	if st := a.Stats().Cluster; st.Unsent != 4 || st.Connected {
 		t.Errorf("a counts %+v", st)
+	}
+	ids, err := a.UniqIDs(t.Context())
+	var silent *cluster.SilentError
+	if !slices.Equal(ids, []string{ca.ID()}) || !errors.Is(err, cluster.ErrAway) || !errors.As(err, &silent) || len(silent.Nodes) > 0 {
+		t.Errorf("there are %v, %v", ids, err)
+	}
+	if on, err := a.CheckOnline(t.Context(), []string{ca.ID(), cb.ID()}); !slices.Equal(on, []string{ca.ID()}) || !errors.Is(err, cluster.ErrAway) {
+		t.Errorf("online are %v, %v", on, err)
+	}
+	if on, err := a.CheckOnline(t.Context(), []string{ca.ID()}); !slices.Equal(on, []string{ca.ID()}) || err != nil {
+		t.Errorf("of its own, online are %v, %v", on, err)
 	}
 	e.start()
 	a.awaitNodes(t, 2)
@@ -161,7 +183,7 @@ func TestAwayAtStart(t *testing.T) {
 	must(t, b.Publish(t.Context(), []string{"news"}, []byte("together")))
 	ca.Expect("together")
 	eventually(t, func() string {
-		if gaps := a.missed(); len(gaps) != 1 || gaps[0] != (cluster.Gap{From: a.id, Messages: 1}) {
+		if gaps := a.missed(); len(gaps) != 1 || gaps[0] != (cluster.Gap{From: a.id, Messages: 4}) {
 			return "a was not told what it had not sent"
 		}
 		return ""

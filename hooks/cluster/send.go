@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/protocol"
 )
 
@@ -38,10 +39,27 @@ func (c *Cluster) tell(ctx context.Context, subject string, cmd protocol.Cmd_Num
 	return c.post(ctx, subject, b)
 }
 
+// tellOne sends a command to a node.
+func (c *Cluster) tellOne(ctx context.Context, m *member, cmd protocol.Cmd_Number, body proto.Message) error {
+	if m == c.members.absent {
+		c.counts.unsent.Add(1)
+		return c.away()
+	}
+	return c.tell(ctx, c.subjects.node(m.node), cmd, body)
+}
+
+// away says why nothing can be sent.
+func (c *Cluster) away() error {
+	if c.stopped.Load() {
+		return hooks.ErrStopped
+	}
+	return ErrAway
+}
+
 // post puts a message of which the caller is to know what becomes of it into the
 // outbox.
 func (c *Cluster) post(ctx context.Context, subject string, b []byte) error {
-	err := ErrAway
+	err := c.away()
 	if c.link.up.Load() {
 		err = c.put(ctx, c.cfg.SendWait, subject, b, true)
 	}

@@ -107,11 +107,27 @@ type doubt struct {
 // most is how many may be lost: the sign of life itself is not one of them.
 func (d *doubt) most() int64 { return int64(d.to-d.from) - d.came - 1 }
 
-// inquire asks the sender which of its messages were for this node.
+// recalls is how often the sender is asked of a doubt.
+const recalls = 5
+
+// inquire asks the sender which of its messages were for this node, again if the
+// connection breaks over it.
 func (c *Cluster) inquire(d doubt) {
-	ctx, cancel := context.WithTimeout(c.working, c.cfg.QueryTimeout)
-	defer cancel()
-	lost, exact := c.recall(ctx, d)
+	lost, exact, answered := int64(0), false, false
+	for asked := 0; asked < recalls && !answered && c.members.of(d.stream.node) == d.member; {
+		if c.link.up.Load() {
+			asked++
+		}
+		ctx, cancel := context.WithTimeout(c.working, c.cfg.QueryTimeout)
+		lost, exact, answered = c.recall(ctx, d)
+		cancel()
+		if c.working.Err() != nil {
+			break
+		}
+	}
+	if !answered {
+		lost = d.most()
+	}
 	if lost <= 0 {
 		return
 	}
@@ -121,8 +137,9 @@ func (c *Cluster) inquire(d doubt) {
 	c.tellGap(g)
 }
 
-// recall returns how many messages of a doubt are lost, and whether that is exact.
-func (c *Cluster) recall(ctx context.Context, d doubt) (lost int64, exact bool) {
+// recall returns how many messages of a doubt are lost, and whether that is exact, if
+// it is answered before ctx ends.
+func (c *Cluster) recall(ctx context.Context, d doubt) (lost int64, exact, answered bool) {
 	q := c.questions.ask(d.member.alone)
 	defer c.questions.forget(q)
 	h := header{kind: kindRecall, question: q.number}
@@ -133,7 +150,7 @@ func (c *Cluster) recall(ctx context.Context, d doubt) (lost int64, exact bool) 
 	case a := <-q.answers:
 		first, sums, err := recalled(a.body)
 		if !a.there || a.err != nil || err != nil {
-			return d.most(), false
+			return 0, false, false
 		}
 		mine := c.interest.sums(c.subjects)
 		mine[sumOf(c.subjects.all())], mine[sumOf(c.subjects.node(c.self.node))] = true, true
@@ -146,9 +163,9 @@ func (c *Cluster) recall(ctx context.Context, d doubt) (lost int64, exact bool) 
 		if first > d.from+1 {
 			unknown = int64(first - d.from - 1)
 		}
-		return lost + unknown - d.came, unknown == 0
+		return lost + unknown - d.came, unknown == 0, true
 	case <-ctx.Done():
-		return d.most(), false
+		return 0, false, false
 	}
 }
 
@@ -171,10 +188,11 @@ func (c *Cluster) tellGap(g Gap) {
 	c.cfg.OnGap(g)
 }
 
-// forgetStreams lets go of processes that were not heard of for long.
+// forgetStreams lets go of processes that were not heard of for long, but for nodes:
+// who was cut off for longer asks what was said meanwhile.
 func (c *Cluster) forgetStreams(now time.Time) {
 	for id, s := range c.streams {
-		if now.Sub(s.heard) > forgotten {
+		if m := c.members.of(id.node); now.Sub(s.heard) > forgotten && (m == nil || m.identity != id) {
 			delete(c.streams, id)
 		}
 	}

@@ -47,10 +47,10 @@ func (b Bus[G]) SingleCastBulk(ctx context.Context, uniqIDs []string, data [][]b
 	if len(uniqIDs) == 0 {
 		return ctx.Err()
 	}
-	to := b.to.All()
+	to := b.home(uniqIDs)
 	if len(uniqIDs) == 1 {
 		to = b.to.Home(uniqIDs[0]) // which gets all data
-	} else if len(to) > 1 {
+	} else if to == nil {
 		return b.split(uniqIDs, func(to []G, mine []int) error {
 			return b.to.Tell(ctx, to, protocol.Cmd_SingleCastBulk, &protocol.SingleCastBulk{UniqIds: pick(uniqIDs, mine), Data: pick(data, mine)})
 		})

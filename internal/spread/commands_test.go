@@ -136,28 +136,33 @@ func TestCommandsWithOneAway(t *testing.T) {
 	}
 }
 
-// One gateway is given the caller's own lists, whatever their ids name.
+// A gateway is given the caller's own lists if all ids are its own, and where it is the
+// only one whatever they name.
 func TestOneGatewayGetsListsAsTheyAre(t *testing.T) {
-	f := newFakes("a")
-	b := spread.New(f)
-	ids, data := []string{"b1", "a1", "b1"}, bss{{1}, {2}, {3}}
-	for _, err := range []error{
-		b.Multicast(t.Context(), ids, nil), b.SingleCastBulk(t.Context(), ids, data),
-		b.ForceOffline(t.Context(), ids, nil), b.ForceOfflineGuest(t.Context(), ids, 0, nil),
+	for _, tc := range []struct{ gates, ids []string }{
+		{[]string{"a"}, []string{"b1", "a1", "b1"}},
+		{[]string{"b", "a", "c"}, []string{"a2", "a1", "a2"}},
 	} {
-		if err != nil {
+		f := newFakes(tc.gates...)
+		b, data := spread.New(f), bss{{1}, {2}, {3}}
+		for _, err := range []error{
+			b.Multicast(t.Context(), tc.ids, nil), b.SingleCastBulk(t.Context(), tc.ids, data),
+			b.ForceOffline(t.Context(), tc.ids, nil), b.ForceOfflineGuest(t.Context(), tc.ids, 0, nil),
+		} {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := b.CheckOnline(t.Context(), tc.ids); err != nil {
 			t.Error(err)
 		}
-	}
-	if _, err := b.CheckOnline(t.Context(), ids); err != nil {
-		t.Error(err)
-	}
-	if len(f.sent) != 1 || len(f.sent["a"]) != 5 {
-		t.Fatalf("sent %v, want 5 messages to one gateway", f.sent)
-	}
-	for _, m := range f.sent["a"] {
-		if got := m.body.(interface{ GetUniqIds() []string }).GetUniqIds(); len(got) != len(ids) || &got[0] != &ids[0] {
-			t.Errorf("%v: ids %v, want those that were given, not copied", m.cmd, got)
+		if len(f.sent) != 1 || len(f.sent["a"]) != 5 {
+			t.Fatalf("sent %v, want 5 messages to one gateway", f.sent)
+		}
+		for _, m := range f.sent["a"] {
+			if got := m.body.(interface{ GetUniqIds() []string }).GetUniqIds(); len(got) != len(tc.ids) || &got[0] != &tc.ids[0] {
+				t.Errorf("%v: ids %v, want those that were given, not copied", m.cmd, got)
+			}
 		}
 	}
 }

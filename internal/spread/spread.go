@@ -96,10 +96,23 @@ func (b Bus[G]) splitIDs(uniqIDs []string, f func(to []G, mine []string) error) 
 	if len(uniqIDs) == 0 {
 		return nil
 	}
-	if all := b.to.All(); len(all) == 1 {
-		return f(all, uniqIDs)
+	if to := b.home(uniqIDs); to != nil {
+		return f(to, uniqIDs)
 	}
 	return b.split(uniqIDs, func(to []G, mine []int) error { return f(to, pick(uniqIDs, mine)) })
+}
+
+// home returns the one gateway that all of the ids are of, or nil if there is none.
+func (b Bus[G]) home(uniqIDs []string) []G {
+	var to []G
+	for _, id := range uniqIDs {
+		next := b.to.Home(id)
+		if len(next) != 1 || to != nil && next[0] != to[0] {
+			return nil
+		}
+		to = next
+	}
+	return to
 }
 
 func pick[T any](all []T, which []int) []T {
