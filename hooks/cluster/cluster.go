@@ -32,8 +32,11 @@
 // is under way, or a queue is full. What is lost is counted, see
 // [hooks.ClusterStats]: if it was not sent, the command returns an error too; if it was
 // lost on the way, the node that it was for finds out with the next message, asks the
-// sender what it was, and reports it to Config.OnGap. A node that ends without taking
-// its leave takes with it what it had not sent.
+// sender what it was, and reports it to Config.OnGap. Where NATS is several servers, the
+// way between two of them may break, and no node's connection does: that shows when a
+// sign of life or a broadcast is lost with it; what is lost within less than
+// Config.Heartbeat, and without one of those, is not counted. A node that ends without
+// taking its leave takes with it what it had not sent.
 //
 // A message that names a topic without subscribers, or a customer without clients,
 // is not counted as dropped in a cluster, as no node knows all of them.
@@ -94,6 +97,8 @@ type Cluster struct {
 	asking             sync.WaitGroup // of questions of other nodes, and to them
 	answering          chan struct{}  // a token for each question that is being answered
 	telling            sync.Mutex     // the host's callbacks are called one at a time
+
+	toAll uint64 // the sender's own: how many messages it has sent to all
 
 	// The dispatcher's own.
 	streams    map[identity]*stream

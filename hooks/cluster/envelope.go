@@ -20,7 +20,8 @@ import (
 //	14 epoch     2  how often the sender's connection broke, its last 16 bits
 //	16 instance  8  the sender's process, at random
 //	24 sequence  8  of all that the sender sends, from 1
-//	32 question  8  the question's number, in it and in its answers
+//	32 question  8  the question's number, in it and in its answers; in a sign of life, how
+//	               many messages the sender has sent to all, the sign included
 //	40 body
 const (
 	version    = 1
@@ -55,6 +56,8 @@ const (
 	flagError
 	// flagEstablished says that the sender accepts clients.
 	flagEstablished
+	// flagAll says that the message went to all.
+	flagAll
 )
 
 // An identity is one process of a node.
@@ -93,9 +96,12 @@ func mark(b []byte, f flags) {
 }
 
 // number writes to a message what is known when it is sent.
-func number(b []byte, epoch uint16, sequence uint64) {
+func number(b []byte, epoch uint16, sequence, toAll uint64) {
 	binary.BigEndian.PutUint16(b[14:], epoch)
 	binary.BigEndian.PutUint64(b[24:], sequence)
+	if kind(b[1]) == kindAlive {
+		binary.BigEndian.PutUint64(b[32:], toAll)
+	}
 }
 
 var errShort = errors.New("it is shorter than its header")

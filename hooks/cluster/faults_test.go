@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/gateway/gatewaytest"
 	"github.com/sluicegate/sluice/hooks"
@@ -251,6 +253,98 @@ func TestCableCut(t *testing.T) {
 		t.Error("the node has lost nothing: this has tested nothing")
 	}
 	r.counted(lost)
+}
+
+// One of three servers ends: its node finds another one, and what it missed meanwhile is
+// counted. Nodes of the others miss nothing of each other.
+func TestServerEnds(t *testing.T) {
+	engines := startEngines(t, 3)
+	var nodes []*node
+	for i := range engines {
+		cfg := quick(engines[i])
+		cfg.Servers += ", " + engines[(i+1)%3].url() + "," + engines[(i+2)%3].url()
+		cfg.Options = []nats.Option{nats.DontRandomize()}
+		nodes = append(nodes, join(t, cfg))
+	}
+	for _, n := range nodes {
+		n.awaitNodes(t, 3)
+	}
+	r := newRing(t, nodes)
+	r.talk(200*time.Microsecond, cluster.ErrAway)
+	r.awaitTalk(200)
+	begun := time.Now()
+	engines[2].stop()
+	eventually(t, func() string {
+		if st := nodes[2].Stats().Cluster; !st.Connected || st.Reconnects != 1 {
+			return "the node has found no other server"
+		}
+		return ""
+	})
+	t.Logf("another server after %v", time.Since(begun))
+	r.awaitTalk(200)
+	lost := r.end()
+	t.Logf("published %d, %d, %d; lost %v", r.published[0].Load(), r.published[1].Load(), r.published[2].Load(), lost)
+	for from, i := range []int{1, 0} {
+		if n := r.published[from].Load() - r.got[i][from].Load(); n != 0 {
+			t.Errorf("node %d has missed %d messages of node %d", i, n, from)
+		}
+	}
+	r.counted(lost)
+}
+
+// The way between two servers of one NATS is cut. No node's own connection breaks, and
+// yet what is lost is counted: whether the nodes have missed each other meanwhile or not.
+func TestRouteCut(t *testing.T) {
+	for name, missed := range map[string]int{"for a moment": 100, "until nodes are missed": 5} {
+		t.Run(name, func(t *testing.T) {
+			near := startRouted(t, "near")
+			way := layCable(t, near.ClusterAddr().String())
+			far := startRouted(t, "far", way.lis.Addr().String())
+			near.awaitRemotes(1)
+			far.awaitRemotes(1)
+			var nodes []*node
+			for _, e := range []*engine{near, near, far} {
+				cfg := quick(e)
+				cfg.MissedHeartbeats = missed
+				nodes = append(nodes, join(t, cfg))
+			}
+			for _, n := range nodes {
+				n.awaitNodes(t, 3)
+			}
+			r := newRing(t, nodes)
+			r.talk(200 * time.Microsecond)
+			for range 3 {
+				r.awaitTalk(200)
+				way.cut()
+				near.awaitRemotes(0)
+				far.awaitRemotes(0)
+				if missed < 100 {
+					nodes[0].awaitNodes(t, 2)
+					nodes[2].awaitNodes(t, 1)
+				}
+				way.mend()
+				near.awaitRemotes(1)
+				far.awaitRemotes(1)
+				for _, n := range nodes {
+					n.awaitNodes(t, 3)
+				}
+			}
+			r.awaitTalk(200)
+			lost := r.end()
+			t.Logf("published %d, %d, %d; lost %v", r.published[0].Load(), r.published[1].Load(), r.published[2].Load(), lost)
+			for i, n := range lost {
+				if n == 0 {
+					t.Errorf("node %d has lost nothing: this has tested nothing", i)
+				}
+			}
+			r.counted(lost)
+			for i, n := range nodes {
+				if st := n.Stats().Cluster; st.Reconnects != 0 || !st.Connected {
+					t.Errorf("node %d was cut off itself: this has tested something else", i)
+				}
+			}
+		})
+	}
 }
 
 // NATS takes nothing: what waits for it is bounded, commands say so in time, and the

@@ -190,25 +190,38 @@ func eventually(t testing.TB, cond func() string) {
 // startEngines starts several servers that are one NATS.
 func startEngines(t testing.TB, n int) (all []*engine) {
 	t.Helper()
-	var routes []*url.URL
+	var routes []string
 	for i := range n {
-		e := startEngine(t, func(o *server.Options) {
-			o.ServerName = fmt.Sprint("server-", i)
-			o.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: server.RANDOM_PORT}
-			o.Routes = routes
-		})
-		routes = append(routes, &url.URL{Scheme: "nats-route", Host: e.ClusterAddr().String()})
+		e := startRouted(t, fmt.Sprint("server-", i), routes...)
+		routes = append(routes, e.ClusterAddr().String())
 		all = append(all, e)
 	}
 	for _, e := range all {
-		eventually(t, func() string {
-			if got := e.NumRemotes(); got != n-1 {
-				return fmt.Sprintf("a server knows %d others, want %d", got, n-1)
-			}
-			return ""
-		})
+		e.awaitRemotes(n - 1)
 	}
 	return all
+}
+
+// startRouted starts a server that is one NATS with those at the addresses.
+func startRouted(t testing.TB, name string, others ...string) *engine {
+	t.Helper()
+	return startEngine(t, func(o *server.Options) {
+		o.ServerName = name
+		o.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: server.RANDOM_PORT}
+		for _, host := range others {
+			o.Routes = append(o.Routes, &url.URL{Scheme: "nats-route", Host: host})
+		}
+	})
+}
+
+func (e *engine) awaitRemotes(n int) {
+	e.t.Helper()
+	eventually(e.t, func() string {
+		if got := e.NumRemotes(); got != n {
+			return fmt.Sprintf("a server knows %d others, want %d", got, n)
+		}
+		return ""
+	})
 }
 
 // The contract of a Bus, with the caller on one node and the clients on others.

@@ -182,13 +182,14 @@ func (c *Cluster) reach(nc *nats.Conn) {
 	c.announce()
 }
 
-// doubtTime is for how long others are asked after that, at each sign of life: what
-// came just before can be behind much else that waits to be carried out.
-const doubtTime = 5 * time.Second
+// doubtTime is for how long others are asked after something was lost, at each sign of
+// life: what came just before can be behind much else that waits to be carried out, and
+// subscriptions may take a while to return.
+func (c *Cluster) doubtTime() time.Duration { return max(5*time.Second, 3*c.cfg.Heartbeat) }
 
 // doubt notes that messages may be lost that were on their way here.
 func (c *Cluster) doubt() {
-	c.link.doubt.Store(time.Now().Add(max(doubtTime, 3*c.cfg.Heartbeat)).UnixNano())
+	c.link.doubt.Store(time.Now().Add(c.doubtTime()).UnixNano())
 }
 
 // fail ends Run.

@@ -125,16 +125,11 @@ func (c *Cluster) send() {
 }
 
 func (c *Cluster) transmit(m *outgoing) {
-	epoch, sum := uint16(c.link.epoch.Load()), uint32(0)
-	if m.counted {
-		sum = sumOf(m.subject)
-	}
 	err := ErrAway
 	if c.link.up.Load() {
-		n := c.history.next(sum)
-		number(m.data, epoch, n)
+		n := c.stamp(m)
 		if err = c.link.conn.Publish(m.subject, m.data); err != nil {
-			c.history.undo(n)
+			c.unstamp(m, n)
 		}
 	}
 	switch {
@@ -146,5 +141,28 @@ func (c *Cluster) transmit(m *outgoing) {
 		if !errors.Is(err, ErrAway) {
 			c.logTrouble("a message was not sent", err)
 		}
+	}
+}
+
+// stamp writes to a message what is known when it is sent, and returns its number.
+func (c *Cluster) stamp(m *outgoing) uint64 {
+	sum := uint32(0)
+	if m.counted {
+		sum = sumOf(m.subject)
+	}
+	if m.subject == c.subjects.all() {
+		mark(m.data, flagAll)
+		c.toAll++
+	}
+	n := c.history.next(sum)
+	number(m.data, uint16(c.link.epoch.Load()), n, c.toAll)
+	return n
+}
+
+// unstamp notes that the message of that number was not sent after all.
+func (c *Cluster) unstamp(m *outgoing, n uint64) {
+	c.history.undo(n)
+	if m.subject == c.subjects.all() {
+		c.toAll--
 	}
 }

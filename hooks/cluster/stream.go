@@ -33,6 +33,13 @@ type stream struct {
 	since    int64
 	epoch    uint16
 	interest uint64
+
+	// How many messages the sender has sent to all, by what it said last and what has
+	// come since. If it says that there are more, some were lost on a way between
+	// servers of NATS, which breaks neither its connection nor this node's.
+	toAll   uint64
+	counted bool      // toAll is known
+	doubt   time.Time // until when it is asked, as the link's doubt is for all
 }
 
 // stream returns what is known of the process that a message comes from.
@@ -46,6 +53,9 @@ func (c *Cluster) stream(h *header) *stream {
 		c.streams[h.from] = s
 	}
 	s.heard = time.Now()
+	if h.flags&flagAll != 0 {
+		s.toAll++
+	}
 	if s.member == nil || s.member.identity != h.from || c.members.of(h.from.node) != s.member {
 		s.member = nil
 		if m := c.members.of(h.from.node); m != nil && m.identity == h.from {
@@ -85,8 +95,12 @@ func (c *Cluster) account(s *stream, h *header) {
 	if !c.link.up.Load() {
 		return // more may be lost until it is
 	}
+	if s.counted && s.toAll != h.question {
+		s.doubt = s.heard.Add(c.doubtTime())
+	}
+	s.toAll, s.counted = h.question, true
 	interest := c.interest.version.Load()
-	if s.epoch != h.epoch || s.heard.UnixNano() < c.link.doubt.Load() {
+	if s.epoch != h.epoch || s.heard.UnixNano() < c.link.doubt.Load() || s.heard.Before(s.doubt) {
 		d := doubt{stream: h.from, member: s.member, from: s.sure, to: h.sequence, came: s.since, atMost: s.interest != interest}
 		if d.member != nil && d.most() > 0 {
 			c.asking.Go(func() { c.inquire(d) })
@@ -111,10 +125,13 @@ func (d *doubt) most() int64 { return int64(d.to-d.from) - d.came - 1 }
 const recalls = 5
 
 // inquire asks the sender which of its messages were for this node, again if the
-// connection breaks over it.
+// connection breaks over it, or the sender is not heard of for a while.
 func (c *Cluster) inquire(d doubt) {
 	lost, exact, answered := int64(0), false, false
-	for asked := 0; asked < recalls && !answered && c.members.of(d.stream.node) == d.member; {
+	for asked := 0; asked < recalls && !answered; {
+		if m := c.members.of(d.stream.node); m != nil && m.identity != d.stream {
+			break // another process has taken its place
+		}
 		if c.link.up.Load() {
 			asked++
 		}
