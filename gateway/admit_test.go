@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/registry"
 )
 
@@ -100,7 +101,7 @@ func TestAdmitter(t *testing.T) {
 		must(t, g.SingleCastByCustomerID(t.Context(), "customer", msg("2")))
 		yes.expect("1", "2")
 		must(t, yes.Close())
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if len(p.left()) != 1 {
 				return "the porter was not told that a client left"
 			}
@@ -124,7 +125,7 @@ func TestMessagesWaitForAdmission(t *testing.T) {
 		c := g.connect("wait")
 		c.send("1")
 		c.send("2")
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if g.Stats().MessagesIn != 2 {
 				return "the messages have not arrived"
 			}
@@ -149,7 +150,7 @@ func TestAdmissionIsBounded(t *testing.T) {
 		c.send(string(make([]byte, 150)))
 		c.send(string(make([]byte, 150)))
 		c.expectClose(1013, "inbox full")
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if d := g.Stats().Drops; d[hooks.DropBacklog].Messages != 1 || d[hooks.DropClosed].Messages != 1 {
 				return "not both messages are counted as dropped"
 			}
@@ -167,7 +168,7 @@ func TestClientLeavesBeforeAdmission(t *testing.T) {
 		polite, stubborn := g.connect("wait"), g.connect("stubborn")
 		polite.send("1")
 		stubborn.send("2")
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if g.Stats().MessagesIn != 2 {
 				return "the messages have not arrived"
 			}
@@ -175,14 +176,14 @@ func TestClientLeavesBeforeAdmission(t *testing.T) {
 		})
 		must(t, polite.Close())
 		must(t, stubborn.Close())
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if g.Stats().Drops[hooks.DropClosed].Messages != 2 {
 				return "the messages are not counted as dropped"
 			}
 			return ""
 		})
 		close(p.release)
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if len(p.left()) != 1 {
 				return "the porter was not told that the client left"
 			}
@@ -202,7 +203,7 @@ func TestStopDuringAdmission(t *testing.T) {
 		g := h.start(t, gateway.Config{Hooks: []any{p}})
 		c := g.connect("wait")
 		c.send("1")
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if g.Stats().MessagesIn != 1 {
 				return "the message has not arrived"
 			}
@@ -225,7 +226,7 @@ func (c *clerk) Admit(ctx context.Context, e hooks.OpenEvent) (hooks.Admission, 
 // awaitLeft waits until n clients have left, and returns the last one's event.
 func (n *noter) awaitLeft(t *testing.T, want int) hooks.CloseEvent {
 	t.Helper()
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		if got := len(n.left()); got != want {
 			return fmt.Sprintf("an observer heard of %d clients that left, want %d", got, want)
 		}
@@ -344,7 +345,7 @@ func TestClientCannotBeListed(t *testing.T) {
 			c := g.connect("wait")
 			if admitted {
 				c.send("1")
-				eventually(t, func() string {
+				await.Until(t, func() string {
 					if g.Stats().MessagesIn != 1 {
 						return "the message has not arrived"
 					}

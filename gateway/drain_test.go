@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/pipe"
 )
@@ -77,7 +78,7 @@ func TestDrain(t *testing.T) {
 		}
 		drained := make(chan error, 1)
 		go func() { drained <- g.Drain(t.Context()) }()
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if s := g.Status(); s != gateway.StatusDraining {
 				return fmt.Sprint("status ", s)
 			}
@@ -154,7 +155,7 @@ func TestDrainLetsQueuedDataOut(t *testing.T) {
 		drained := make(chan error, 1)
 		begin := time.Now()
 		go func() { drained <- g.Drain(t.Context()) }()
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if g.Status() != gateway.StatusDraining {
 				return "it does not drain"
 			}
@@ -210,7 +211,7 @@ func TestDrainAmongNewcomers(t *testing.T) {
 		<-deciding
 		drained := make(chan error, 1)
 		go func() { drained <- g.Drain(t.Context()) }()
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if g.Status() < gateway.StatusDraining {
 				return "it does not drain"
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/transport/websocket"
 )
 
@@ -184,7 +185,7 @@ func TestSlowReaderAmongThousand(t *testing.T) {
 		runtime.ReadMemStats(&heap)
 		peak = max(peak, heap.HeapAlloc)
 	})
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		if c.Stats().Drops[hooks.DropSlow].Messages == 0 {
 			return "the slow client was not closed"
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/gateway/gatewaytest"
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/internal/leaks"
 	"github.com/sluicegate/sluice/internal/transports"
 	"github.com/sluicegate/sluice/transport/pipe"
@@ -224,26 +225,9 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// eventually waits until cond returns an empty string; it is for state that
-// changes without an event to await.
-func eventually(t testing.TB, cond func() string) {
-	t.Helper()
-	deadline := time.Now().Add(wait)
-	for {
-		why := cond()
-		if why == "" {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(why)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
 func (g *host) awaitClients(n int) {
 	g.t.Helper()
-	eventually(g.t, func() string {
+	await.Until(g.t, func() string {
 		if got := g.Stats().Clients; got != n {
 			return fmt.Sprintf("%d clients, want %d", got, n)
 		}

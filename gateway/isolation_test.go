@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/pipe"
 )
@@ -40,7 +41,7 @@ func (l *logbook) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l,
 // await waits until the log has a line with all of texts.
 func (l *logbook) await(t testing.TB, texts ...string) {
 	t.Helper()
-	eventually(t, func() string {
+	await.Until(t, func() string {
 	lines:
 		for line := range strings.Lines(l.String()) {
 			for _, text := range texts {
@@ -57,7 +58,7 @@ func (l *logbook) await(t testing.TB, texts ...string) {
 // awaitStuck waits until so many calls are known not to have returned.
 func (g *host) awaitStuck(n int64) {
 	g.t.Helper()
-	eventually(g.t, func() string {
+	await.Until(g.t, func() string {
 		if got := g.Stats().Stuck; got != n {
 			return "not so many are stuck"
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/gateway/gatewaytest"
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/internal/wsclient"
 	"github.com/sluicegate/sluice/protocol"
 	"github.com/sluicegate/sluice/transport"
@@ -115,7 +116,7 @@ func TestStopCancelsHandlers(t *testing.T) {
 		})
 		c := g.connect()
 		c.send("block")
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if g.Stats().MessagesIn == 0 {
 				return "the message has not arrived"
 			}

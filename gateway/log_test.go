@@ -19,6 +19,7 @@ import (
 	"github.com/sluicegate/sluice/gateway/gatewaytest"
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/hooks/limit"
+	"github.com/sluicegate/sluice/internal/await"
 )
 
 // journal is a log whose records a test looks at.
@@ -45,7 +46,7 @@ func (j *journal) of(t testing.TB, event string) (records []map[string]any) {
 // one returns the only record of an event, once there is one.
 func (j *journal) one(t testing.TB, event string) map[string]any {
 	t.Helper()
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		if len(j.of(t, event)) == 0 {
 			return fmt.Sprintf("no %q in the log:\n%s", event, j)
 		}
@@ -255,7 +256,7 @@ func TestLogIsSampled(t *testing.T) {
 	for event, do := range causes {
 		how = event
 		n, before := times, len(j.of(t, event))
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			n++
 			do()
 			gw.Settle()

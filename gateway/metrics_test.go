@@ -7,6 +7,7 @@ import (
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/gateway/gatewaytest"
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/protocol"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/pipe"
@@ -91,7 +92,7 @@ func TestMetricsAndLimit(t *testing.T) {
 		c.send("4444")
 		must(t, c.Close())
 		g.awaitClients(0)
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if g.Stats().Events != 3 {
 				return "the events have not been forwarded"
 			}

@@ -19,6 +19,7 @@ import (
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/gateway/gatewaytest"
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/pipe"
 )
@@ -152,7 +153,7 @@ func TestLoopStats(t *testing.T) {
 			c.read()
 			c.read()
 		}
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			var flushes transport.Histogram
 			conns := 0
 			s := g.Stats()
@@ -214,14 +215,14 @@ func TestLoopLag(t *testing.T) {
 			OnMessage: func(context.Context, hooks.Bus, hooks.MessageEvent) { <-release },
 		}})
 		g.connect().send("block")
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if late := g.Stats().LoopLate; late < 50*time.Millisecond {
 				return fmt.Sprint("late by ", late)
 			}
 			return ""
 		})
 		close(release)
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			s := g.Stats()
 			if s.LoopLate > 0 || s.LoopLag.Count() == 0 || s.LoopLag.Quantile(1) < 0.05 || s.LoopLag.Sum < 0.05 {
 				return fmt.Sprint("late by ", s.LoopLate, ", and before that ", s.LoopLag)
@@ -237,7 +238,7 @@ func TestSlowClients(t *testing.T) {
 		g := h.start(t, gateway.Config{Router: greeter(), Slow: transport.SlowDropNewest, WriteLimit: 4 << 20})
 		fast, slow, worse := g.join(), g.join(), g.join()
 		must(t, g.UpdateConnInfo(t.Context(), hooks.ConnInfoUpdate{UniqID: worse.id, NewCustomerID: "customer"}))
-		eventually(t, func() string { // some sockets take a moment for each write
+		await.Until(t, func() string { // some sockets take a moment for each write
 			found, err := g.SlowClients(t.Context(), 10)
 			if must(t, err); len(found) > 0 {
 				return fmt.Sprint("while all read: ", found)
@@ -245,7 +246,7 @@ func TestSlowClients(t *testing.T) {
 			return ""
 		})
 		fill := func(c *client, atLeast int) {
-			eventually(t, func() string {
+			await.Until(t, func() string {
 				must(t, g.SingleCast(t.Context(), c.id, make([]byte, 64<<10)))
 				found, err := g.SlowClients(t.Context(), 10)
 				must(t, err)
@@ -259,7 +260,7 @@ func TestSlowClients(t *testing.T) {
 		fill(worse, 2<<20)
 		must(t, g.SingleCast(t.Context(), fast.id, []byte("served")))
 		fast.expect("served")
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			found, err := g.SlowClients(t.Context(), 10)
 			must(t, err)
 			if len(found) != 2 || found[0].UniqID != worse.id || found[0].CustomerID != "customer" || found[1].UniqID != slow.id || found[1].CustomerID != "" {
@@ -325,7 +326,7 @@ func TestStatusWithoutTransport(t *testing.T) {
 	g.connect()
 	<-entered
 	close(broken)
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		if s := gw.Status(); s != gateway.StatusDraining {
 			return "status " + s.String()
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks/cluster"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/pipe"
 )
@@ -54,7 +55,7 @@ func newCrowd(b *testing.B, n int, change ...func(*cluster.Config)) *crowd {
 		w.gateways, w.clusters = append(w.gateways, gw), append(w.clusters, joined)
 	}
 	for _, c := range w.clusters {
-		eventually(b, func() string {
+		await.Until(b, func() string {
 			if len(c.Nodes()) != n {
 				return "not all nodes are there"
 			}
@@ -89,7 +90,7 @@ func BenchmarkTopics(b *testing.B) {
 				begun = time.Now()
 				way.cut()
 				way.mend()
-				eventually(b, func() string {
+				await.Until(b, func() string {
 					if st := w.gateways[0].Stats().Cluster; st.Reconnects == 0 || !st.Connected {
 						return "it is not back"
 					}
@@ -151,7 +152,7 @@ func BenchmarkNodes(b *testing.B) {
 					runtime.Gosched()
 				}
 			}
-			eventually(b, func() string {
+			await.Until(b, func() string {
 				if st := w.clusters[0].Stats(); st.Outgoing > 0 || received()-begun < int64(b.N*n) {
 					return "messages are under way"
 				}

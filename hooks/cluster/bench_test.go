@@ -21,6 +21,7 @@ import (
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/hooks/cluster"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/internal/wsclient"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/gnet"
@@ -88,7 +89,7 @@ func newBench(b *testing.B, alone bool) *bench {
 		w.gateways[i], w.clients[i] = gw, conn
 	}
 	if !alone {
-		eventually(b, func() string {
+		await.Until(b, func() string {
 			if w.gateways[0].Stats().Cluster.Nodes != 2 || w.gateways[1].Stats().Cluster.Nodes != 2 {
 				return "the nodes do not know each other"
 			}
@@ -163,7 +164,7 @@ func BenchmarkCPU(b *testing.B) {
 			ids, err := all.Local().UniqIDs(w.Context())
 			must(w, err)
 			must(w, all.Unsubscribe(w.Context(), ids[0], []string{"t"}, nil))
-			eventually(w, func() string {
+			await.Until(w, func() string {
 				if all.Stats().Cluster.Topics > 0 {
 					return "the topic is still wanted where nobody listens"
 				}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/await"
 )
 
 // Of several servers, one that can be reached is enough, at the start and later.
@@ -18,7 +19,7 @@ func TestServers(t *testing.T) {
 	}
 	for _, one := range []*engine{e, other} {
 		one.stop()
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if st := n.Stats().Cluster; !st.Connected {
 				return "the cluster is not reached"
 			}
@@ -39,7 +40,7 @@ func TestNamelessTopic(t *testing.T) {
 	must(t, n.PublishLatest(t.Context(), []string{""}, "key", []byte("x")))
 	must(t, n.PublishBulk(t.Context(), []string{"", "t"}, [][]byte{[]byte("x"), []byte("y")}))
 	must(t, n.Local().Subscribe(t.Context(), c.ID(), []string{""}, nil))
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		if sent := n.Stats().Cluster.Sent - before.Sent; sent < 2 {
 			return "what has a name was not sent"
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/sluicegate/sluice/gateway/gatewaytest"
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/hooks/cluster"
+	"github.com/sluicegate/sluice/internal/await"
 )
 
 // A ring is nodes that publish to one topic at the same time, each with a client that
@@ -97,7 +98,7 @@ func (r *ring) awaitTalk(more int64) {
 	for i := range r.got {
 		for from := range r.got[i] {
 			want := r.got[i][from].Load() + more
-			eventually(r.t, func() string {
+			await.Until(r.t, func() string {
 				if n := r.got[i][from].Load(); n < want {
 					return fmt.Sprintf("client %d got %d messages of node %d, want %d", i, n, from, want)
 				}
@@ -133,6 +134,7 @@ func (r *ring) end() (lost []int64) {
 			}
 		}
 	}
+	r.t.Logf("published %d, %d, %d; lost %v", r.published[0].Load(), r.published[1].Load(), r.published[2].Load(), lost)
 	return lost
 }
 
@@ -150,7 +152,7 @@ func (r *ring) counted(lost []int64) {
 			}
 			return count
 		}
-		eventually(r.t, func() string {
+		await.Until(r.t, func() string {
 			if want() != lost[i] {
 				return fmt.Sprintf("node %d: %d messages were lost and %d counted", i, lost[i], want())
 			}
@@ -181,7 +183,7 @@ func TestEngineRestarts(t *testing.T) {
 	for range 3 {
 		r.awaitTalk(200)
 		e.stop()
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			for _, n := range nodes {
 				if n.Stats().Cluster.Connected {
 					return "a node has not noticed"
@@ -190,7 +192,7 @@ func TestEngineRestarts(t *testing.T) {
 			return ""
 		})
 		e.start()
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			for _, n := range nodes {
 				if st := n.Stats().Cluster; !st.Connected || st.Nodes != 3 {
 					return "a node is not back"
@@ -201,7 +203,6 @@ func TestEngineRestarts(t *testing.T) {
 	}
 	r.awaitTalk(200)
 	lost := r.end()
-	t.Logf("published %d, %d, %d; lost %v", r.published[0].Load(), r.published[1].Load(), r.published[2].Load(), lost)
 	for i, n := range lost {
 		if n == 0 {
 			t.Errorf("node %d has lost nothing: this has tested nothing", i)
@@ -234,7 +235,7 @@ func TestCableCut(t *testing.T) {
 		r.awaitTalk(100)
 		way.cut()
 		way.mend()
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if st := nodes[2].Stats().Cluster; !st.Connected || st.Reconnects != i+1 {
 				return "the node is not back"
 			}
@@ -243,7 +244,6 @@ func TestCableCut(t *testing.T) {
 	}
 	r.awaitTalk(100)
 	lost := r.end()
-	t.Logf("published %d, %d, %d; lost %v", r.published[0].Load(), r.published[1].Load(), r.published[2].Load(), lost)
 	for from, i := range []int{1, 0} {
 		if n := r.published[from].Load() - r.got[i][from].Load(); n != 0 {
 			t.Errorf("node %d has missed %d messages of node %d", i, n, from)
@@ -274,7 +274,7 @@ func TestServerEnds(t *testing.T) {
 	r.awaitTalk(200)
 	begun := time.Now()
 	engines[2].stop()
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		if st := nodes[2].Stats().Cluster; !st.Connected || st.Reconnects != 1 {
 			return "the node has found no other server"
 		}
@@ -283,7 +283,6 @@ func TestServerEnds(t *testing.T) {
 	t.Logf("another server after %v", time.Since(begun))
 	r.awaitTalk(200)
 	lost := r.end()
-	t.Logf("published %d, %d, %d; lost %v", r.published[0].Load(), r.published[1].Load(), r.published[2].Load(), lost)
 	for from, i := range []int{1, 0} {
 		if n := r.published[from].Load() - r.got[i][from].Load(); n != 0 {
 			t.Errorf("node %d has missed %d messages of node %d", i, n, from)
@@ -331,7 +330,6 @@ func TestRouteCut(t *testing.T) {
 			}
 			r.awaitTalk(200)
 			lost := r.end()
-			t.Logf("published %d, %d, %d; lost %v", r.published[0].Load(), r.published[1].Load(), r.published[2].Load(), lost)
 			for i, n := range lost {
 				if n == 0 {
 					t.Errorf("node %d has lost nothing: this has tested nothing", i)

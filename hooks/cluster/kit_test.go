@@ -17,6 +17,7 @@ import (
 	"github.com/sluicegate/sluice/gateway/gatewaytest"
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/hooks/cluster"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/internal/bustest"
 	"github.com/sluicegate/sluice/internal/clock"
 	"github.com/sluicegate/sluice/internal/leaks"
@@ -155,7 +156,7 @@ func joinAll(t testing.TB, n int, cfg cluster.Config, change ...func(*gateway.Co
 
 func (n *node) awaitNodes(t testing.TB, want int) {
 	t.Helper()
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		if got := len(n.cluster.Nodes()); got != want {
 			return fmt.Sprintf("%d nodes, want %d", got, want)
 		}
@@ -167,23 +168,6 @@ func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
-	}
-}
-
-// eventually waits until cond returns an empty string; it is for state that
-// changes without an event to await.
-func eventually(t testing.TB, cond func() string) {
-	t.Helper()
-	deadline := time.Now().Add(wait)
-	for {
-		why := cond()
-		if why == "" {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(why)
-		}
-		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -216,7 +200,7 @@ func startRouted(t testing.TB, name string, others ...string) *engine {
 
 func (e *engine) awaitRemotes(n int) {
 	e.t.Helper()
-	eventually(e.t, func() string {
+	await.Until(e.t, func() string {
 		if got := e.NumRemotes(); got != n {
 			return fmt.Sprintf("a server knows %d others, want %d", got, n)
 		}

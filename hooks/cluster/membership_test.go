@@ -18,6 +18,7 @@ import (
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/hooks/cluster"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/internal/certs"
 	"github.com/sluicegate/sluice/protocol"
 	"github.com/sluicegate/sluice/transport"
@@ -27,7 +28,7 @@ import (
 // awaitChange waits until a node was told of another's change.
 func (n *node) awaitChange(t testing.TB, of protocol.Node, want cluster.MemberChange) {
 	t.Helper()
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		for _, e := range n.changes() {
 			if e.Node == of && e.Change == want {
 				return ""
@@ -66,7 +67,7 @@ func TestMembership(t *testing.T) {
 	}
 	way.mend()
 	a.awaitNodes(t, 2)
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		if st := c.Stats().Cluster; !st.Connected || st.Reconnects != 1 {
 			return "c is not back"
 		}
@@ -182,7 +183,7 @@ func TestAwayAtStart(t *testing.T) {
 	b.awaitNodes(t, 2)
 	must(t, b.Publish(t.Context(), []string{"news"}, []byte("together")))
 	ca.Expect("together")
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		if gaps := a.missed(); len(gaps) != 1 || gaps[0] != (cluster.Gap{From: a.id, Messages: 4}) {
 			return "a was not told what it had not sent"
 		}
@@ -282,7 +283,7 @@ func TestSilentNode(t *testing.T) {
 		t.Errorf("silence was counted %d times", n)
 	}
 	way.release()
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		if n, err := a.UniqIDCount(t.Context()); n != 3 || err != nil {
 			return "the slow node does not answer again"
 		}
@@ -313,7 +314,7 @@ func TestLimitEverywhere(t *testing.T) {
 	_, err = b.Limit(t.Context(), hooks.Limits{OnMessage: 9})
 	must(t, err)
 	c := join(t, quick(e), limiter)
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		if now, err := c.Local().Limit(t.Context(), hooks.Limits{}); err != nil || now != (hooks.Limits{OnOpen: 7, OnMessage: 9}) {
 			return "the limits do not hold on a node that came later"
 		}
@@ -331,7 +332,7 @@ func TestInterest(t *testing.T) {
 	a.awaitNodes(t, 2)
 	subscribed := func(want int) {
 		t.Helper()
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if n := b.Stats().Cluster.Topics; n != want {
 				return "b wants other topics"
 			}
@@ -357,7 +358,7 @@ func TestInterest(t *testing.T) {
 	subscribed(1)
 	client.Close()
 	subscribed(0)
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		if n := e.NumSubscriptions() - begin; n != 0 {
 			return "NATS still has subscriptions"
 		}

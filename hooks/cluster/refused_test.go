@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/sluicegate/sluice/gateway"
+	"github.com/sluicegate/sluice/internal/await"
 )
 
 // A gateway that NATS does not let in any more serves its clients, and is a node again
@@ -32,7 +33,7 @@ func TestRefusedByNATS(t *testing.T) {
 	e.opts.Authorization = "two"
 	e.start()
 	before := attempts.Load()
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		if tried := attempts.Load() - before; tried < 10 {
 			return fmt.Sprintf("it has tried %d times", tried)
 		}
@@ -42,7 +43,7 @@ func TestRefusedByNATS(t *testing.T) {
 		t.Fatalf("the gateway is %v", s)
 	}
 	token.Store("two")
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		if !n.Stats().Cluster.Connected {
 			return "the cluster is not reached"
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/hooks/cluster"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/internal/wsclient"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/gnet"
@@ -396,7 +397,7 @@ func TestTown(t *testing.T) {
 	}
 	child, addr := startNode(t, e.url())
 	addrs = append(addrs, addr)
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		for _, gw := range gateways {
 			if gw.Stats().Cluster.Nodes != 3 {
 				return "not all nodes are there"
@@ -441,7 +442,7 @@ func TestTown(t *testing.T) {
 		}
 	}
 	speakers = slices.DeleteFunc(slices.Clone(speakers), func(p *person) bool { return p.node == 2 })
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		for _, gw := range gateways {
 			if gw.Stats().Cluster.Nodes != 2 {
 				return "the killed node was not missed"
@@ -458,7 +459,7 @@ func TestTown(t *testing.T) {
 		e.stop()
 		e.start()
 	}, -1)
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		for _, gw := range gateways {
 			if st := gw.Stats().Cluster; !st.Connected || st.Nodes != 2 {
 				return "a node is not back"
@@ -473,7 +474,7 @@ func TestTown(t *testing.T) {
 		}
 		missed, _ := w.audit(n, anybody)
 		lost := int64(missed - unheard[n])
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if counted := gateways[n].Stats().Cluster.Missed + gateways[1-n].Stats().Cluster.Unsent; lost > counted {
 				return fmt.Sprintf("node %d has missed %d messages, of which %d were counted", n, lost, counted)
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/hooks/cluster"
 	"github.com/sluicegate/sluice/hooks/remote"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/internal/natstest"
 )
 
@@ -28,7 +29,7 @@ func joining(t *testing.T, nats, name string) func(*gateway.Config) {
 func awaitNodes(t *testing.T, all ...*host) {
 	t.Helper()
 	for _, h := range all {
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if n := h.Stats().Cluster.Nodes; n != len(all) {
 				return fmt.Sprintf("there are %d nodes, want %d", n, len(all))
 			}

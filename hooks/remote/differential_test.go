@@ -17,6 +17,7 @@ import (
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/hooks/limit"
 	"github.com/sluicegate/sluice/hooks/remote"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/protocol/business"
 )
 
@@ -295,7 +296,7 @@ func differential() []struct {
 			if n, _ := k.UniqIDCount(k.ctx); n != 3 {
 				return errors.New("the guest was not given its second")
 			}
-			eventually(k.t, func() string {
+			await.Until(k.t, func() string {
 				if n, _ := k.UniqIDCount(k.ctx); n != 2 {
 					return "the guest is still there"
 				}
@@ -345,7 +346,7 @@ func differential() []struct {
 				return nil, err
 			}
 			k.a.expect("12345")
-			eventually(k.t, func() string {
+			await.Until(k.t, func() string {
 				if k.sum(func(s gateway.Stats) int64 { return s.MessagesOut }) != 1 {
 					return "the message was not counted"
 				}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks/remote"
+	"github.com/sluicegate/sluice/internal/await"
 )
 
 // witness checks that a gateway goes on serving everybody else.
@@ -47,7 +48,7 @@ func (w *witness) check() {
 
 func (h *host) awaitLog(want string) {
 	h.t.Helper()
-	eventually(h.t, func() string {
+	await.Until(h.t, func() string {
 		if !strings.Contains(h.log.String(), want) {
 			return fmt.Sprintf("the log does not say %q", want)
 		}
@@ -112,7 +113,7 @@ func TestBadPackets(t *testing.T) {
 				must(t, err)
 				c.expectEnd()
 				// The line names the connection and the reason.
-				eventually(t, func() string {
+				await.Until(t, func() string {
 					for line := range strings.Lines(h.log.String()) {
 						if strings.Contains(line, "listener="+listener) && strings.Contains(line, "remoteAddr="+c.LocalAddr().String()) &&
 							strings.Contains(line, tc.log) && strings.Contains(line, "level=WARN") {
@@ -283,7 +284,7 @@ func TestTooManyConnections(t *testing.T) {
 	h.awaitLog("there are too many")
 	w.check()
 	must(t, w.worker.Close())
-	eventually(t, func() string { // its place is free again
+	await.Until(t, func() string { // its place is free again
 		if h.rt.Stats().Processes != 0 {
 			return "the process is still registered"
 		}

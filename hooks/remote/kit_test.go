@@ -22,6 +22,7 @@ import (
 
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks/remote"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/internal/leaks"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/gnet"
@@ -44,23 +45,6 @@ func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
-	}
-}
-
-// eventually waits until cond returns an empty string; it is for state that
-// changes without an event to await.
-func eventually(t testing.TB, cond func() string) {
-	t.Helper()
-	deadline := time.Now().Add(wait)
-	for {
-		why := cond()
-		if why == "" {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(why)
-		}
-		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -185,7 +169,7 @@ func (h *host) join() *client {
 	h.t.Helper()
 	events := h.routed()
 	c := h.enlist()
-	eventually(h.t, func() string {
+	await.Until(h.t, func() string {
 		if h.routed() == events {
 			return "the client's Open was not forwarded"
 		}
@@ -199,7 +183,7 @@ func (h *host) enlist() *client {
 	h.t.Helper()
 	before := h.ids()
 	c := h.connect("/", nil)
-	eventually(h.t, func() string {
+	await.Until(h.t, func() string {
 		for id := range h.ids() {
 			if !before[id] {
 				c.id = id

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks/remote"
+	"github.com/sluicegate/sluice/internal/await"
 )
 
 // awaitRecord waits for a record of an event that has all of texts.
@@ -17,7 +18,7 @@ func (h *host) awaitRecord(level, event string, texts ...string) {
 		event = `"` + event + `"`
 	}
 	texts = append([]string{"level=" + level + " msg=" + event + " "}, texts...)
-	eventually(h.t, func() string {
+	await.Until(h.t, func() string {
 	lines:
 		for line := range strings.Lines(h.log.String()) {
 			for _, text := range texts {
@@ -89,7 +90,7 @@ func TestLogOfProcessesIsSampled(t *testing.T) {
 // await waits until cond holds.
 func (h *host) await(what string, cond func() bool) {
 	h.t.Helper()
-	eventually(h.t, func() string {
+	await.Until(h.t, func() string {
 		if cond() {
 			return ""
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/hooks/remote"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/protocol/business"
 )
 
@@ -63,7 +64,7 @@ func (h *host) spawn() *process {
 	cmd.Stderr = os.Stderr
 	must(h.t, cmd.Start())
 	h.t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	eventually(h.t, func() string {
+	await.Until(h.t, func() string {
 		if h.rt.Stats().Processes != n+1 {
 			return "the business process has not registered"
 		}

@@ -8,6 +8,7 @@ import (
 	peer "github.com/buexplain/netsvr-protocol-go/v6/netsvrProtocol"
 
 	"github.com/sluicegate/sluice/gateway"
+	"github.com/sluicegate/sluice/internal/await"
 )
 
 // What a process that died has commanded is carried out before another process
@@ -74,7 +75,7 @@ func TestNoRoomKeepsOrder(t *testing.T) {
 		sent <- nil
 	}()
 	// It begins to read when its socket is full and events wait.
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		if h.rt.Stats().Waiting < 100 {
 			return "no events wait"
 		}

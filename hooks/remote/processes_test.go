@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks/remote"
+	"github.com/sluicegate/sluice/internal/await"
 )
 
 // A Router knows its processes: who they are, which clients they have, what waits.
@@ -34,7 +35,7 @@ func TestProcesses(t *testing.T) {
 		return all
 	}
 	// What a process has read can still be on the list for a moment.
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		if p := processes(2)[0]; p.QueuedEvents != 0 || p.QueuedBytes != 0 {
 			return fmt.Sprintf("something waits: %+v", p)
 		}
@@ -65,7 +66,7 @@ func TestProcesses(t *testing.T) {
 	third.expectEvents(b.id + ":2")
 	must(t, b.Close())
 	third.expectEvents("close " + b.id)
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		for _, p := range processes(2) {
 			if p.Clients != 0 {
 				return fmt.Sprintf("without clients: %+v", p)
@@ -85,7 +86,7 @@ func TestProcessQueue(t *testing.T) {
 	for range 30 {
 		c.send(strings.Repeat("x", size))
 	}
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		p := h.rt.Processes()[0]
 		if p.QueuedEvents == 0 || p.QueuedBytes < p.QueuedEvents*size || p.QueuedEvents != h.rt.Stats().Queued {
 			return fmt.Sprintf("%+v", p)

@@ -14,6 +14,7 @@ import (
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/hooks/remote"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/protocol"
 	"github.com/sluicegate/sluice/transport"
 	"github.com/sluicegate/sluice/transport/pipe"
@@ -221,7 +222,7 @@ func TestReceipts(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	reset(w)
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		if s := h.rt.Stats(); s.InDoubt != 2 || h.rt.FailedSends() != 2 {
 			return fmt.Sprintf("%+v, want 2 in doubt", s)
 		}

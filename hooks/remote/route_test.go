@@ -15,6 +15,7 @@ import (
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/hooks/remote"
+	"github.com/sluicegate/sluice/internal/await"
 )
 
 // event reads one event and describes it in a word: "open ID", "ID:data" or
@@ -66,7 +67,7 @@ func (c *rawConn) unregister(connID string) {
 
 func (h *host) awaitForwarded(n int64) {
 	h.t.Helper()
-	eventually(h.t, func() string {
+	await.Until(h.t, func() string {
 		if got := h.routed(); got != n {
 			return fmt.Sprintf("%d events forwarded, want %d", got, n)
 		}
@@ -113,7 +114,7 @@ func TestEventsWaitForAProcess(t *testing.T) {
 	h.awaitForwarded(5)
 	must(t, b.Close())
 	h.awaitForwarded(6)
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		if s := h.rt.Stats(); s.Waiting != 6 || s.WaitingBytes < 6*64 {
 			return fmt.Sprintf("%+v, want 6 waiting", s)
 		}
@@ -151,7 +152,7 @@ func TestBufferBounds(t *testing.T) {
 		h := start(t, remote.Config{}, gateway.Config{})
 		a := h.join()
 		a.send("1")
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if s := h.rt.Stats(); s.DroppedUnclaimed != 2 {
 				return fmt.Sprintf("%+v", s)
 			}
@@ -168,7 +169,7 @@ func TestBufferBounds(t *testing.T) {
 		h := start(t, remote.Config{Buffer: 1 << 20, BufferAge: 20 * time.Millisecond}, gateway.Config{})
 		a := h.join()
 		a.send("1")
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if s := h.rt.Stats(); s.DroppedUnclaimed != 2 || s.Waiting != 0 || s.WaitingBytes != 0 {
 				return fmt.Sprintf("%+v", s)
 			}
@@ -184,7 +185,7 @@ func TestBufferBounds(t *testing.T) {
 		for i := range 10 {
 			a.send(fmt.Sprint(i) + strings.Repeat("x", 100))
 		}
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			s := h.rt.Stats()
 			if s.DroppedFull+int64(s.Waiting) != 11 {
 				return fmt.Sprintf("%+v", s)
@@ -293,7 +294,7 @@ func TestUnsentEventsMove(t *testing.T) {
 					t.Fatalf("event %d is %s, want %s", i, e, want)
 				}
 			}
-			eventually(t, func() string { // what is counted after it was written
+			await.Until(t, func() string { // what is counted after it was written
 				if s := h.rt.Stats(); s.Sent != int64(1+n+1) || s.Waiting != 0 || s.Queued != 0 {
 					return fmt.Sprintf("%+v", s)
 				}
@@ -342,7 +343,7 @@ func TestProcessThatDoesNotRead(t *testing.T) {
 		h := start(t, cfg, gateway.Config{})
 		w, _ := h.worker(allEvents)
 		flood(h)
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if h.Gateway.Stats().Drops[hooks.DropBacklog].Messages == 0 {
 				return "the client was not closed"
 			}
@@ -357,7 +358,7 @@ func TestProcessThatDoesNotRead(t *testing.T) {
 				break
 			}
 		}
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if s := h.rt.Stats(); s.Sent != h.Gateway.Stats().Events {
 				return fmt.Sprintf("%d sent of %d events", s.Sent, h.Gateway.Stats().Events)
 			}
@@ -377,7 +378,7 @@ func TestSendDeadline(t *testing.T) {
 	for range 200 {
 		must(t, a.WriteMessage(2, make([]byte, 64<<10)))
 	}
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		if h.rt.Stats().Processes != 0 {
 			return "the process is still registered"
 		}
@@ -473,7 +474,7 @@ func TestClientsAreForgotten(t *testing.T) {
 				for _, c := range cs {
 					must(t, c.Close())
 				}
-				eventually(t, func() string {
+				await.Until(t, func() string {
 					if s := h.Stats(); s.Events != 2*s.Opened || s.Clients != 0 {
 						return "the closes were not forwarded"
 					}
@@ -488,7 +489,7 @@ func TestClientsAreForgotten(t *testing.T) {
 			must(t, w.Close())
 			last, _ := h.worker(allEvents)
 			leave(3)
-			eventually(t, func() string {
+			await.Until(t, func() string {
 				if n, s := remote.Known(h.rt), h.rt.Stats(); n != 0 || s.Waiting != 0 || s.WaitingBytes != 0 {
 					return fmt.Sprintf("%d clients are remembered, %+v", n, s)
 				}

@@ -16,6 +16,7 @@ import (
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/hooks/limit"
 	"github.com/sluicegate/sluice/hooks/remote"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/protocol/business"
 )
 
@@ -146,7 +147,7 @@ func actOnPair(t *testing.T, p *pair) {
 func TestGatewayGone(t *testing.T) {
 	p := newPair(t, hooks.RouterFuncs{})
 	must(t, p.second.stop())
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
 		n, err := p.sdk.UniqIDCount(ctx)
@@ -184,7 +185,7 @@ func TestReconnect(t *testing.T) {
 		a.expect(fmt.Sprint("before ", i))
 		proxy.cut()
 		tasks.cut()
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			registered := strings.Count(h.log.String(), "business process registered")
 			if s := h.rt.Stats(); registered != i+2 || s.Processes != 1 || s.Tasks != 4 {
 				return fmt.Sprintf("registered %d times, %+v", registered, s)

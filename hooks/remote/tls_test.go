@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks/remote"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/internal/certs"
 	"github.com/sluicegate/sluice/internal/secret"
 	"github.com/sluicegate/sluice/protocol/business"
@@ -224,7 +225,7 @@ func TestSDKIsTrusted(t *testing.T) {
 		a.expect(fmt.Sprint(i))
 		worker.cut()
 		task.cut()
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			registered := strings.Count(h.log.String(), "business process registered")
 			if s := h.rt.Stats(); registered != i+2 || s.Processes != 1 || s.Tasks != 2 {
 				return fmt.Sprintf("registered %d times, %+v", registered, s)
@@ -266,7 +267,7 @@ func TestSDKIsTrusted(t *testing.T) {
 			if cfg.Secret == "" { // it is let know when it says something
 				_, _ = c.UniqIDCount(t.Context())
 			}
-			eventually(t, func() string {
+			await.Until(t, func() string {
 				if !strings.Contains(log.String(), tc.log) {
 					return fmt.Sprintf("the log does not say %q:\n%s", tc.log, log)
 				}

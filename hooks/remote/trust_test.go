@@ -16,6 +16,7 @@ import (
 
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks/remote"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/internal/certs"
 	"github.com/sluicegate/sluice/internal/secret"
 )
@@ -63,7 +64,7 @@ func (h *host) serves(dial func(listener string) *rawConn) {
 	must(h.t, (&rawBus{c: task}).SingleCast(h.t.Context(), c.id, msg("served")))
 	c.expect("served")
 	must(h.t, errors.Join(w.Close(), task.Close()))
-	eventually(h.t, func() string {
+	await.Until(h.t, func() string {
 		if s := h.rt.Stats(); s.Processes+s.Tasks > 0 {
 			return fmt.Sprintf("its connections have not ended: %+v", s)
 		}
@@ -74,7 +75,7 @@ func (h *host) serves(dial func(listener string) *rawConn) {
 // refused waits until so many were.
 func (h *host) refused(n int64) {
 	h.t.Helper()
-	eventually(h.t, func() string {
+	await.Until(h.t, func() string {
 		if got := h.rt.Stats().Refused; got != n {
 			return fmt.Sprintf("%d refused, want %d", got, n)
 		}
@@ -303,7 +304,7 @@ func TestCrowdOfStrangers(t *testing.T) {
 			must(t, err)
 		}
 	}
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		if n := h.rt.Stats().Strangers; n != len(all) {
 			return fmt.Sprintf("%d strangers, want %d", n, len(all))
 		}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/internal/wsclient"
 )
 
@@ -107,7 +108,7 @@ func (s *server) over(attackers ...*process) {
 	for _, p := range attackers {
 		must(s.t, p.end())
 	}
-	eventually(s.t, func() string {
+	await.Until(s.t, func() string {
 		if n := s.Stats().Clients; n != witnessCount {
 			return fmt.Sprintf("%d clients are left, %d of them witnesses", n, witnessCount)
 		}
@@ -128,7 +129,7 @@ func (s *server) over(attackers ...*process) {
 		s.t.Errorf("a new client was served after %v", took)
 	}
 	_ = next.Close()
-	eventually(s.t, func() string {
+	await.Until(s.t, func() string {
 		w := weigh()
 		switch grown := w.heap - s.rest.heap; {
 		case grown > spareHeap:

@@ -16,6 +16,7 @@ import (
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/hooks/remote"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/internal/wsclient"
 	"github.com/sluicegate/sluice/protocol"
 	"github.com/sluicegate/sluice/transport/websocket"
@@ -97,7 +98,7 @@ func TestProcessThatFloods(t *testing.T) {
 			if got := s.reg.recipients.Load(); got != int64(n/10*witnessCount) {
 				t.Errorf("%d messages were broadcast to, want %d", got, n/10*witnessCount)
 			}
-			eventually(t, func() string {
+			await.Until(t, func() string {
 				if got := s.watch.others(); got != n/10*witnessCount {
 					return fmt.Sprintf("the witnesses got %d messages, want %d", got, n/10*witnessCount)
 				}
@@ -161,7 +162,7 @@ func TestProcessThatNeverReads(t *testing.T) {
 		if got := a.count("inbox full"); got == 0 {
 			t.Error("no client was closed though nobody took its messages")
 		}
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if got := s.bus.Stats().Processes; got != 0 {
 				return fmt.Sprintf("%d processes are registered, want the one that does not read cut off", got)
 			}
@@ -241,7 +242,7 @@ func TestJunkFromProcesses(t *testing.T) {
 			t.Errorf("%d of %d connections were cut off", got, n)
 		}
 	})
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		if got := s.bus.Stats().Malformed; got != int64(n) {
 			return fmt.Sprintf("%d malformed packets counted, want %d", got, n)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks/remote"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/internal/wsclient"
 )
 
@@ -57,7 +58,7 @@ func TestDescriptorExhaustion(t *testing.T) {
 		must(t, err)
 		defer c.Close()
 	}
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		if n := look().Tasks; n == 0 || n > 64-16 {
 			return fmt.Sprintf("%d task connections with 64 descriptors to spare", n)
 		}
@@ -85,7 +86,7 @@ func TestDescriptorExhaustion(t *testing.T) {
 	}
 	must(t, a.end())
 
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		if got := look().Stats.Clients; got != witnessCount {
 			return fmt.Sprintf("%d clients, want %d", got, witnessCount)
 		}
@@ -102,7 +103,7 @@ func TestDescriptorExhaustion(t *testing.T) {
 	}
 	_ = next.Close()
 	w.leave()
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		if st := look(); st.Stats.Clients != 0 || st.Unbalanced != "" {
 			return fmt.Sprintf("%d clients; %s", st.Stats.Clients, st.Unbalanced)
 		}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/sluicegate/sluice/gateway"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/internal/wsclient"
 	"github.com/sluicegate/sluice/transport/websocket"
 )
@@ -41,7 +42,7 @@ func TestGiantFrames(t *testing.T) {
 		if got := announced.count("waiting"); got != n/4 {
 			t.Errorf("%d wait for the rest of what they have announced, want %d", got, n/4)
 		}
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if got := s.Stats().Clients; got != witnessCount+n/4 {
 				return fmt.Sprintf("%d clients, want %d", got, witnessCount+n/4)
 			}
@@ -277,7 +278,7 @@ func TestPingFlood(t *testing.T) {
 	// there is what holds them, about as much again. One write lies beneath.
 	s.during("unread", bound{heap: int64(deaf) * (2*limit + 128<<10), goroutines: deaf}, func() {
 		unread.word()
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if got := s.log.of(slowConsumer, slowReason); got != deaf {
 				return fmt.Sprintf("%d of %d are closed as slow consumers", got, deaf)
 			}

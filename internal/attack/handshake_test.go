@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sluicegate/sluice/gateway"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/internal/wsclient"
 	"github.com/sluicegate/sluice/transport/websocket"
 )
@@ -56,7 +57,7 @@ func TestHeaderFlood(t *testing.T) {
 		if entered != n/4*floods {
 			t.Errorf("%d heads of many lines were taken, want %d", entered, n/4*floods)
 		}
-		eventually(t, func() string { // the answer leaves before the client is counted
+		await.Until(t, func() string { // the answer leaves before the client is counted
 			if opened := s.Stats().Opened - before; opened != int64(entered) {
 				return fmt.Sprintf("the gateway has counted %d clients, there were %d", opened, entered)
 			}
@@ -255,7 +256,7 @@ func TestReconnectStorm(t *testing.T) {
 		if entered != n/2 {
 			t.Errorf("%d of %d got in", entered, n/2)
 		}
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if opened := s.Stats().Opened - before; opened < int64(entered) || opened > int64(n/4*3) {
 				return fmt.Sprintf("%d clients counted as opened: %d got in, %d may have", opened, entered, n/4*3)
 			}

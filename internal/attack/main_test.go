@@ -28,23 +28,6 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// eventually waits until cond returns an empty string; it is for state that
-// changes without an event to await.
-func eventually(t testing.TB, cond func() string) {
-	t.Helper()
-	deadline := time.Now().Add(wait)
-	for {
-		why := cond()
-		if why == "" {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(why)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
-
 // scaled is n, or a part of it where the race detector makes everything slow.
 func scaled(n, part int) int {
 	if raceDetector {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/internal/wsclient"
 	"github.com/sluicegate/sluice/transport/websocket"
 )
@@ -48,7 +49,7 @@ func TestStalledReaders(t *testing.T) {
 			// Not faster than those who read, and few ahead of them: an answer
 			// waits behind what was sent before it, to a thousand clients each
 			// time, and it is those who do not read that are to be no burden.
-			eventually(t, func() string {
+			await.Until(t, func() string {
 				if got := s.watch.others(); got < (sent-window)*witnessCount {
 					return fmt.Sprintf("the witnesses got %d of %d messages", got, sent*witnessCount)
 				}
@@ -69,7 +70,7 @@ func TestStalledReaders(t *testing.T) {
 	if d := s.Stats().Drops[hooks.DropSlow].Messages; d < int64(n)*limit/(2*size) {
 		t.Errorf("%d messages counted as dropped, each of %d clients had %d waiting", d, n, limit/size)
 	}
-	eventually(t, func() string {
+	await.Until(t, func() string {
 		if got := s.watch.others(); got != sent*witnessCount {
 			return fmt.Sprintf("the witnesses got %d of %d messages", got, sent*witnessCount)
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/sluicegate/sluice/gateway"
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/hooks/remote"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/internal/wsclient"
 	"github.com/sluicegate/sluice/protocol"
 )
@@ -50,7 +51,7 @@ func TestTopicsOfOne(t *testing.T) {
 	})
 	s.during("leaving", memory, func() {
 		a.word()
-		eventually(t, func() string {
+		await.Until(t, func() string {
 			if left, _ := s.TopicCount(ctx); left != 0 {
 				return fmt.Sprintf("%d topics are left", left)
 			}

@@ -8,11 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/sluicegate/sluice/hooks"
+	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/internal/wsclient"
 )
 
@@ -141,7 +141,7 @@ func (k *cast) expect(a, b, c []string) {
 
 func (k *cast) awaitClients(n int) {
 	k.t.Helper()
-	eventually(k.t, func() string {
+	await.Until(k.t, func() string {
 		if got, err := k.Bus.UniqIDCount(k.ctx); err != nil || got != n {
 			return fmt.Sprintf("%d clients, %v, want %d", got, err, n)
 		}
@@ -163,22 +163,5 @@ func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
-	}
-}
-
-// eventually waits until cond returns an empty string; it is for state that
-// changes without an event to await.
-func eventually(t testing.TB, cond func() string) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		why := cond()
-		if why == "" {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(strings.TrimSpace(why))
-		}
-		time.Sleep(time.Millisecond)
 	}
 }
