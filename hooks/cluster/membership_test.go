@@ -75,6 +75,53 @@ func TestMembership(t *testing.T) {
 	})
 }
 
+// Whom a node could not hear as it was cut off itself is not lost when it is back, but
+// has as long to be heard as before.
+func TestGrace(t *testing.T) {
+	e := startEngine(t)
+	cable := func() (*cable, cluster.Config) {
+		way := layCable(t, strings.TrimPrefix(e.url(), "nats://"))
+		cfg := quick(e)
+		cfg.Servers, cfg.MissedHeartbeats = way.url(), 10
+		return way, cfg
+	}
+	wayA, cfgA := cable()
+	wayB, cfgB := cable()
+	a, b := join(t, cfgA), join(t, cfgB)
+	a.awaitNodes(t, 2)
+	b.awaitNodes(t, 2)
+	wayB.cut()
+	wayA.hold() // so that nothing of a is heard when b is back
+	await.Until(t, func() string {
+		if b.Stats().Cluster.Connected {
+			return "b has not noticed"
+		}
+		return ""
+	})
+	<-time.After(time.Duration(cfgA.MissedHeartbeats+2) * cfgA.Heartbeat)
+	wayB.mend()
+	var sent int64
+	await.Until(t, func() string {
+		st := b.Stats().Cluster
+		if sent = st.Sent; !st.Connected {
+			return "b is not back"
+		}
+		return ""
+	})
+	await.Until(t, func() string {
+		if b.Stats().Cluster.Sent < sent+3 {
+			return "b does not say that it is there"
+		}
+		return ""
+	})
+	if all := b.changes(); len(all) != 1 || all[0].Change != cluster.MemberJoined {
+		t.Errorf("b was told %+v", all)
+	}
+	b.awaitChange(t, a.id, cluster.MemberLost) // in time
+	wayA.release()
+	b.awaitNodes(t, 2)
+}
+
 // Two gateways with one node: the second is refused, and the first goes on.
 func TestNodeTaken(t *testing.T) {
 	e := startEngine(t)
@@ -114,8 +161,13 @@ func TestNodeTakenAtOnce(t *testing.T) {
 		ready = append(ready, gw.Ready())
 		go func() { ended <- gw.Run(ctx) }()
 	}
-	if err := <-ended; !errors.Is(err, cluster.ErrNodeTaken) {
-		t.Errorf("the first to end returned %v", err)
+	select {
+	case err := <-ended:
+		if !errors.Is(err, cluster.ErrNodeTaken) {
+			t.Errorf("the first to end returned %v", err)
+		}
+	case <-time.After(wait):
+		t.Fatal("both go on")
 	}
 	select {
 	case <-ready[0]:
