@@ -151,3 +151,24 @@ func TestInquire(t *testing.T) {
 		})
 	}
 }
+
+// A process that was not heard of for long is forgotten, but a node's own is not: what
+// was said while it was cut off is still asked for.
+func TestForgetStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newLoose(t)
+		member, replaced, stranger := memberOf(2, 1), identity{protocol.Node{2}, 9}, identity{protocol.Node{3}, 1}
+		c.members.change(member, nil)
+		for _, id := range []identity{member.identity, replaced, stranger} {
+			c.stream(&header{from: id})
+		}
+		c.forgetStreams(time.Now().Add(forgotten))
+		if len(c.streams) != 3 {
+			t.Errorf("%d streams are left, want 3", len(c.streams))
+		}
+		c.forgetStreams(time.Now().Add(forgotten + time.Second))
+		if len(c.streams) != 1 || c.streams[member.identity] == nil {
+			t.Errorf("%d streams are left, want the node's own", len(c.streams))
+		}
+	})
+}
