@@ -29,14 +29,15 @@
 //
 // Delivery: a client of the caller's own node gets each message once. Between nodes
 // a message arrives at most once: it is lost if the connection to NATS breaks while it
-// is under way, or a queue is full. What is lost is counted, see
-// [hooks.ClusterStats]: if it was not sent, the command returns an error too; if it was
-// lost on the way, the node that it was for finds out with the next message, asks the
-// sender what it was, and reports it to Config.OnGap. Where NATS is several servers, the
-// way between two of them may break, and no node's connection does: that shows when a
-// sign of life or a broadcast is lost with it; what is lost within less than
-// Config.Heartbeat, and without one of those, is not counted. A node that ends without
-// taking its leave takes with it what it had not sent.
+// is under way, if a queue is full, or if it comes behind later ones, by way of a server
+// of NATS that its sender has left. What is lost is counted, see [hooks.ClusterStats]: if
+// it was not sent, the command returns an error too; if it was lost on the way, the node
+// that it was for finds out with the next message, asks the sender what it was, and
+// reports it to Config.OnGap. Where NATS is several servers, the way between two of them
+// may break, and no node's connection does: that shows when a sign of life or a broadcast
+// is lost with it; what is lost within less than Config.Heartbeat, and without one of
+// those, is not counted. A node that ends without taking its leave takes with it what it
+// had not sent.
 //
 // A message that names a topic without subscribers, or a customer without clients,
 // is not counted as dropped in a cluster, as no node knows all of them.

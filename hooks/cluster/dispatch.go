@@ -89,18 +89,20 @@ func (c *Cluster) handle(data []byte) {
 		c.malformed(&h, err)
 		return
 	}
-	switch h.kind {
-	case kindHello, kindAlive:
+	if h.from.node == c.self.node { // another process with this node is none of ours
 		c.present(&h, body)
-	}
-	if h.from.node == c.self.node {
-		return // another process with this node is none of ours
+		return
 	}
 	s := c.stream(&h)
 	if s == nil {
 		c.malformed(&h, errors.New("it is from one process too many"))
 		return
 	}
+	if !s.advance(&h) {
+		return
+	}
+	c.present(&h, body)
+	c.heard(s, &h)
 	if body, ok := s.assemble(&h, body); ok {
 		c.carryOut(s, &h, body)
 	}
@@ -125,7 +127,6 @@ func (c *Cluster) carryOut(s *stream, h *header, body []byte) {
 		c.account(s, h)
 	case kindLeave:
 		c.left(h)
-		delete(c.streams, h.from)
 	case kindRecall:
 		c.remember(h, body)
 	case kindHello:

@@ -147,8 +147,9 @@ func TestKeyTravels(t *testing.T) {
 		}
 	}
 	batch, _ := sender.outbox.take()
-	for _, m := range batch {
-		c.handle(m.data)
+	for i := range batch {
+		sender.stamp(&batch[i])
+		c.handle(batch[i].data)
 	}
 	if want := []string{"t  x", "t price x", "t \xff x"}; !slices.Equal(local.got, want) {
 		t.Errorf("got %q, want %q", local.got, want)

@@ -64,6 +64,9 @@ func (c *Cluster) beat(ctx context.Context) {
 
 // present handles a hello and a sign of life.
 func (c *Cluster) present(h *header, body []byte) {
+	if h.kind != kindHello && h.kind != kindAlive {
+		return
+	}
 	dead, size := binary.Uvarint(body)
 	if size <= 0 || dead > uint64(24*time.Hour) {
 		c.malformed(h, errShort)

@@ -20,6 +20,7 @@ const (
 type stream struct {
 	member *member // nil while it is not one
 	heard  time.Time
+	last   uint64 // the number of the last message
 
 	// A message in parts: what is there, and the number of the next part.
 	parts []byte
@@ -52,10 +53,27 @@ func (c *Cluster) stream(h *header) *stream {
 		s = &stream{sure: h.sequence - 1, epoch: h.epoch, interest: c.interest.version.Load()}
 		c.streams[h.from] = s
 	}
-	s.heard = time.Now()
+	return s
+}
+
+// advance reports whether a message is to be carried out: it is not if a later one was
+// before. When this node or the sender comes to another server of NATS, what is still
+// under way from the last one may come a second time, or too late. That which has not
+// come before is counted as lost.
+func (s *stream) advance(h *header) bool {
+	if h.sequence <= s.last {
+		return false
+	}
+	s.last = h.sequence
 	if h.flags&flagAll != 0 {
 		s.toAll++
 	}
+	return true
+}
+
+// heard notes that a process was heard of.
+func (c *Cluster) heard(s *stream, h *header) {
+	s.heard = time.Now()
 	if s.member == nil || s.member.identity != h.from || c.members.of(h.from.node) != s.member {
 		s.member = nil
 		if m := c.members.of(h.from.node); m != nil && m.identity == h.from {
@@ -65,7 +83,6 @@ func (c *Cluster) stream(h *header) *stream {
 	if s.member != nil {
 		s.member.heard.Store(s.heard.UnixNano())
 	}
-	return s
 }
 
 // assemble returns a message's whole body, or false if parts of it are still to come,

@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"context"
 	"encoding/binary"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -160,7 +162,8 @@ func TestForgetStreams(t *testing.T) {
 		member, replaced, stranger := memberOf(2, 1), identity{protocol.Node{2}, 9}, identity{protocol.Node{3}, 1}
 		c.members.change(member, nil)
 		for _, id := range []identity{member.identity, replaced, stranger} {
-			c.stream(&header{from: id})
+			h := header{from: id}
+			c.heard(c.stream(&h), &h)
 		}
 		c.forgetStreams(time.Now().Add(forgotten))
 		if len(c.streams) != 3 {
@@ -171,4 +174,58 @@ func TestForgetStreams(t *testing.T) {
 			t.Errorf("%d streams are left, want the node's own", len(c.streams))
 		}
 	})
+}
+
+// broadcasts is a Bus that notes what is broadcast.
+type broadcasts struct {
+	deaf
+	got []string
+}
+
+func (b *broadcasts) Broadcast(_ context.Context, data []byte) error {
+	b.got = append(b.got, string(data))
+	return nil
+}
+
+// What comes a second time, or behind what was sent after it, is not carried out, and
+// does not count as having come: two ways through NATS may be of different lengths.
+func TestTwoWays(t *testing.T) {
+	local := new(broadcasts)
+	c, sender := newLoose(t), newLoose(t)
+	c.local, sender.self.node = local, protocol.Node{2}
+	c.link.up.Store(true)
+	c.link.part.Store(partSize)
+	sender.established.Store(true)
+	sent := make(map[string][]byte)
+	send := func(name string, b []byte, err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		sender.stamp(&outgoing{subject: c.subjects.all(), data: b, counted: true})
+		sent[name] = b
+	}
+	for _, name := range []string{"a", "b", "alive", "c", "d", "e"} {
+		if name == "alive" {
+			send(name, sender.presence(kindAlive), nil)
+			continue
+		}
+		b, err := sender.encode(header{kind: kindTell, cmd: protocol.Cmd_Broadcast}, nil, &protocol.Broadcast{Data: []byte(name)})
+		send(name, b, err)
+	}
+	b, err := sender.encode(header{kind: kindLeave}, nil, nil)
+	send("leave", b, err)
+	for _, name := range []string{"a", "b", "alive", "b", "alive", "d", "c", "d", "e", "a"} {
+		c.handle(sent[name])
+	}
+	if want := []string{"a", "b", "d", "e"}; !slices.Equal(local.got, want) {
+		t.Errorf("carried out %q, want %q", local.got, want)
+	}
+	if s := c.streams[sender.self]; s.since != 2 || s.toAll != 5 {
+		t.Errorf("%d messages came since the sign of life, of %d to all; want 2 and 5", s.since, s.toAll)
+	}
+	c.handle(sent["leave"])
+	c.handle(sent["alive"])
+	if n := len(c.Nodes()); n != 1 {
+		t.Errorf("%d nodes: who has left is back by what it said before", n)
+	}
 }
