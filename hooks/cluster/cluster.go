@@ -99,9 +99,13 @@ type Cluster struct {
 	answering          chan struct{}  // a token for each question that is being answered
 	telling            sync.Mutex     // the host's callbacks are called one at a time
 
-	toAll uint64 // the sender's own: how many messages it has sent to all
+	// The sender's own: how many messages it has sent to all, and how often the
+	// connection had broken at its last sign of life.
+	toAll uint64
+	epoch uint16
 
 	// The dispatcher's own.
+	breaks     uint64 // of the connection, at the last sign of life
 	streams    map[identity]*stream
 	overloaded time.Time // when a loop was waited for in vain
 }

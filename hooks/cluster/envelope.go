@@ -17,7 +17,8 @@ import (
 //	2  flags     2
 //	4  command   4  the protocol's number
 //	8  node      6  the sender's
-//	14 epoch     2  how often the sender's connection broke, its last 16 bits
+//	14 epoch     2  how often the sender's connection had broken at its last sign of life,
+//	               in its last 16 bits
 //	16 instance  8  the sender's process, at random
 //	24 sequence  8  of all that the sender sends, from 1
 //	32 question  8  the question's number, in it and in its answers; in a sign of life, how

@@ -32,9 +32,6 @@ type link struct {
 	conn *nats.Conn // set before anything is sent
 	up   atomic.Bool
 	late atomic.Bool // conn was not connected when it was made
-	// epoch counts how often the connection broke: messages with another one than
-	// the last may have lost some between them.
-	epoch atomic.Uint32
 	// doubt is until when, in Unix nanoseconds, others are asked what they have sent, as
 	// something may have cost messages that were on their way here.
 	doubt atomic.Int64
@@ -95,6 +92,16 @@ func (c *Cluster) connect() error {
 	return nil
 }
 
+// breaks returns how often the connection has broken and was made again. nats.go tells of
+// that on a goroutine of its own, and by then something may have been sent and received
+// over the new one.
+func (l *link) breaks() uint64 {
+	if l.conn == nil {
+		return 0
+	}
+	return l.conn.Stats().Reconnects
+}
+
 // fit keeps parts to what NATS takes, of which less than a kilobyte is of no use.
 func (l *link) fit(nc *nats.Conn) {
 	part := int64(partSize)
@@ -120,7 +127,6 @@ func (c *Cluster) listen(o *nats.Options) {
 	lost, found, first, ended, trouble := o.DisconnectedErrCB, o.ReconnectedCB, o.ConnectedCB, o.ClosedCB, o.AsyncErrorCB
 	o.DisconnectedErrCB = func(nc *nats.Conn, err error) {
 		c.link.up.Store(false)
-		c.link.epoch.Add(1)
 		if !c.stopped.Load() {
 			c.log.Warn("cluster lost", "error", err)
 		}

@@ -127,6 +127,9 @@ func (c *Cluster) send() {
 func (c *Cluster) transmit(m *outgoing) {
 	err := ErrAway
 	if c.link.up.Load() {
+		if kind(m.data[1]) == kindAlive {
+			c.epoch = uint16(c.link.breaks())
+		}
 		n := c.stamp(m)
 		if err = c.link.conn.Publish(m.subject, m.data); err != nil {
 			c.unstamp(m, n)
@@ -155,7 +158,7 @@ func (c *Cluster) stamp(m *outgoing) uint64 {
 		c.toAll++
 	}
 	n := c.history.next(sum)
-	number(m.data, uint16(c.link.epoch.Load()), n, c.toAll)
+	number(m.data, c.epoch, n, c.toAll)
 	return n
 }
 

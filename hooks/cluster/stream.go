@@ -112,10 +112,13 @@ func (c *Cluster) account(s *stream, h *header) {
 	if !c.link.up.Load() {
 		return // more may be lost until it is
 	}
+	if n := c.link.breaks(); n != c.breaks {
+		c.breaks = n
+		c.doubt()
+	}
 	if s.counted && s.toAll != h.question {
 		s.doubt = s.heard.Add(c.doubtTime())
 	}
-	s.toAll, s.counted = h.question, true
 	interest := c.interest.version.Load()
 	if s.epoch != h.epoch || s.heard.UnixNano() < c.link.doubt.Load() || s.heard.Before(s.doubt) {
 		d := doubt{stream: h.from, member: s.member, from: s.sure, to: h.sequence, came: s.since, atMost: s.interest != interest}
@@ -123,7 +126,8 @@ func (c *Cluster) account(s *stream, h *header) {
 			c.asking.Go(func() { c.inquire(d) })
 		}
 	}
-	s.sure, s.since, s.epoch, s.interest = h.sequence, 0, h.epoch, interest
+	s.sure, s.since, s.interest = h.sequence, 0, interest
+	s.epoch, s.toAll, s.counted = h.epoch, h.question, true
 }
 
 // A doubt is about the messages of a process behind one number and up to another.
