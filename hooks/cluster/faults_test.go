@@ -37,10 +37,14 @@ func newRing(t testing.TB, nodes []*node) *ring {
 	for _, n := range nodes {
 		c := n.Connect("/ws")
 		c.Expect(c.ID())
-		must(t, n.Subscribe(t.Context(), c.ID(), []string{"ring"}, nil))
 		r.clients = append(r.clients, c)
 		r.got = append(r.got, make([]atomic.Int64, len(nodes)))
 		r.last = append(r.last, make([]int64, len(nodes)))
+	}
+	for _, n := range nodes {
+		for _, c := range r.clients { // by each that publishes, so that it is heard from the first on
+			must(t, n.Subscribe(t.Context(), c.ID(), []string{"ring"}, nil))
+		}
 	}
 	return r
 }
