@@ -1,6 +1,7 @@
 package remote_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"net"
@@ -269,6 +270,24 @@ func TestPeerThatNeverReads(t *testing.T) {
 		})
 	}
 	h.awaitLog("did not read")
+}
+
+// A process that asks on after the gateway has said all it had to say does not
+// keep it from ending.
+func TestPeerThatAsksOnInADrain(t *testing.T) {
+	cfg := remote.Config{Queue: 1 << 10}
+	h := start(t, cfg, gateway.Config{})
+	c, _ := h.worker(allEvents)
+	stopped := make(chan error, 1)
+	go func() { stopped <- h.stop() }()
+	c.expectEnd() // of what it says
+	many := bytes.Repeat(packet(peer.Cmd_Unregister, nil), 1000)
+	var err error
+	for err == nil {
+		_, err = c.Write(many)
+	}
+	must(t, <-stopped)
+	h.awaitLog("asked on")
 }
 
 // There is a limit to connections; who is connected is served on.

@@ -36,7 +36,7 @@ type outbox struct {
 	unsent  int   // bytes waiting and under way
 	events  int   // the same in events
 	closing bool  // send what waits, then end
-	broken  bool  // writing has failed
+	broken  bool  // nothing more is sent
 
 	wake chan struct{} // to the writer, never blocks
 	room chan struct{} // closed when there is room again; nil if nobody waits

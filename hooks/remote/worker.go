@@ -2,7 +2,6 @@ package remote
 
 import (
 	"errors"
-	"io"
 	"net"
 	"net/netip"
 	"time"
@@ -43,6 +42,7 @@ func (w *workerConn) serve() {
 	written := make(chan error, 1)
 	go func() {
 		err := w.writeAll()
+		w.stopWriting()
 		if err != nil {
 			_ = cut(w.conn) // it ends the reading, and says the rest
 		}
@@ -181,6 +181,16 @@ func (w *workerConn) unregister(p protocol.Packet) error {
 	return errors.Join(err, w.reply(protocol.Cmd_Unregister, &protocol.UnregisterResp{}))
 }
 
+// stopWriting has nobody wait for room any more, as nothing makes any.
+func (w *workerConn) stopWriting() {
+	w.r.mu.Lock()
+	defer w.r.mu.Unlock()
+	w.broken = true
+	w.signalRoom()
+}
+
+var errNoAnswer = errors.New("it asked on when nothing more was sent to it")
+
 // reply queues an answer. If the peer does not take its answers, it waits,
 // without the lock, so that the peer's commands wait too.
 func (w *workerConn) reply(cmd protocol.Cmd_Number, m proto.Message) error {
@@ -190,7 +200,7 @@ func (w *workerConn) reply(cmd protocol.Cmd_Number, m proto.Message) error {
 	}
 	for !w.hasRoom(len(packet)) {
 		if w.broken {
-			return io.ErrClosedPipe
+			return errNoAnswer
 		}
 		room := w.awaitRoom()
 		w.r.mu.Unlock()
