@@ -385,9 +385,8 @@ func TestEngineStalls(t *testing.T) {
 			t.Fatalf("%d bytes wait, %d may", st.Outgoing, st.OutgoingLimit)
 		}
 	}
-	begun := time.Now()
-	if err := a.Publish(hooks.WithoutWaiting(t.Context()), []string{"t"}, data); !errors.Is(err, hooks.ErrOverloaded) || time.Since(begun) > 40*time.Millisecond {
-		t.Errorf("on a loop, after %v: %v", time.Since(begun), err)
+	if err := a.Publish(hooks.WithoutWaiting(t.Context()), []string{"t"}, data); !errors.Is(err, hooks.ErrOverloaded) {
+		t.Errorf("on a loop: %v", err)
 	}
 	if n := a.Stats().Cluster.Unsent; n != 4 {
 		t.Errorf("%d messages are counted as unsent, want 4", n)
