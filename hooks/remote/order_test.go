@@ -2,6 +2,7 @@ package remote_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -91,8 +92,10 @@ type crowd struct {
 	done        sync.WaitGroup
 }
 
+var each = flag.Int("each", 300, "messages of each client in TestOrder")
+
 func (h *host) crowd() *crowd {
-	c := &crowd{h: h, n: 1000, each: 1000}
+	c := &crowd{h: h, n: 1000, each: *each}
 	if raceDetector || testing.Short() {
 		c.n, c.each = 100, 300
 	}
