@@ -141,3 +141,51 @@ func TestClosings(t *testing.T) {
 		})
 	}
 }
+
+// A client's end is told to the Router also if its first message, with nothing of it
+// waiting, was too much.
+func TestFirstMessageOverBudget(t *testing.T) {
+	closed := make(chan hooks.CloseEvent, 1)
+	gw := gatewaytest.New(t, gateway.Config{MemoryBudget: 4 << 10, Router: hooks.RouterFuncs{
+		OnClose: func(_ context.Context, _ hooks.Bus, e hooks.CloseEvent) { closed <- e },
+	}})
+	client := gw.Connect("/")
+	id := client.ID()
+	gw.Settle()
+	client.Send(strings.Repeat("x", 6<<10))
+	client.ExpectClose(1013, "memory budget")
+	select {
+	case e := <-closed:
+		if e.UniqID != id {
+			t.Errorf("told of %+v", e)
+		}
+	case <-time.After(wait):
+		t.Fatal("the Router was not told")
+	}
+}
+
+// A Router that panics on the loop, at the first of what a client sent before it was
+// let in, costs that client the rest: it is counted, and holds no memory.
+func TestPanicWithMessagesKept(t *testing.T) {
+	let := make(chan struct{})
+	gw := gatewaytest.New(t, gateway.Config{
+		Inline: true,
+		Hooks: []any{admitFunc(func() (hooks.Admission, error) {
+			<-let
+			return hooks.Admission{}, nil
+		})},
+		Router: hooks.RouterFuncs{OnMessage: func(context.Context, hooks.Bus, hooks.MessageEvent) { panic("the first") }},
+	})
+	client := gw.Connect("/")
+	const n = 10
+	for range n {
+		client.Send(strings.Repeat("x", 10<<10))
+	}
+	gw.Eventually("all has come", func() bool { return gw.Stats().MessagesIn == n })
+	close(let)
+	client.ExpectClose(1011, "internal error")
+	gw.Eventually("it has left", func() bool { return gw.Stats().Closed == 1 })
+	if s := gw.Stats(); s.Held != 0 || s.Drops[hooks.DropClosed].Messages != n-1 {
+		t.Errorf("%d bytes are held, %+v were dropped", s.Held, s.Drops)
+	}
+}

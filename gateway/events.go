@@ -203,14 +203,23 @@ func (g *Gateway) enter(c transport.Conn, p *peer, welcome [][]byte) {
 	for _, data := range welcome {
 		c.Send(g.encode(data))
 	}
+	kept := box.events
+	defer func() { // an inline Router may panic
+		for _, e := range kept {
+			g.uncharge(box, len(e.data)+eventOverhead)
+			g.drop(p.UniqID(), hooks.DropClosed, 1, int64(len(e.data)))
+		}
+	}()
 	if g.cfg.Inline {
 		g.cfg.Router.Open(g.inline, g, begin.event)
 	} else {
 		_ = g.push(p, event{open: &begin.event}) // it always has a place
 	}
-	for _, e := range box.events {
-		g.uncharge(box, len(e.data)+eventOverhead)
-		g.message(c, p, e.data)
+	for len(kept) > 0 {
+		data := kept[0].data
+		kept = kept[1:]
+		g.uncharge(box, len(data)+eventOverhead)
+		g.message(c, p, data)
 	}
 }
 

@@ -78,14 +78,17 @@ func (g *Gateway) push(p *peer, e event) (full hooks.DropReason) {
 	fresh := box == nil
 	if fresh {
 		box = g.inboxes.Get().(*inbox)
-		p.inbox = box
 	}
 	if message {
 		if full = g.charge(box, len(e.data)); full != "" {
 			p.mu.Unlock()
+			if fresh {
+				g.inboxes.Put(box) // p has none, as no worker runs it
+			}
 			return full
 		}
 	}
+	p.inbox = box
 	box.events = append(box.events, e)
 	p.mu.Unlock()
 	if fresh {
