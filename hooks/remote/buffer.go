@@ -121,11 +121,11 @@ func (r *Router) requeue(unsent []held) {
 		r.count(h.client, h.kind, len(h.packet)+bufferOverhead)
 	}
 	r.held = append(unsent, r.held...)
+	r.release()
 	if r.cfg.Buffer > 0 && !r.stopping {
 		return
 	}
-	// Nothing may wait: it goes to another process now, or to none.
-	r.release()
+	// Nothing may wait.
 	why := dropUnclaimed
 	if r.stopping {
 		why = dropStopped

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/internal/await"
 	"github.com/sluicegate/sluice/protocol"
 )
@@ -56,4 +57,64 @@ func TestWorkerThatNeverReadsEnds(t *testing.T) {
 			return ""
 		})
 	}
+}
+
+// What a process was not sent that has unregistered, and ends its connection only
+// when its clients have long gone to another, goes there at once.
+func TestUnsentAfterHandover(t *testing.T) {
+	cfg := Config{Worker: Listener{Addr: "127.0.0.1:0", SendDeadline: time.Hour}, Buffer: 1 << 20, BufferAge: time.Hour, Handover: time.Millisecond, Logger: slog.New(slog.DiscardHandler)}
+	r, err := Listen(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Discard() }()
+	register := func() (peer net.Conn, rd *protocol.Reader) {
+		peer, conn := net.Pipe()
+		if !r.addWorker(conn, false) {
+			t.Fatal("it was turned away")
+		}
+		ask, err := protocol.AppendPacket(nil, protocol.Cmd_Register, &protocol.RegisterReq{Events: knownEvents})
+		if err == nil {
+			_, err = peer.Write(ask)
+		}
+		rd = protocol.NewReader(peer, 1<<20, nil)
+		if err == nil {
+			_, err = rd.Next()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return peer, rd
+	}
+	first, _ := register()
+	r.Open(t.Context(), nil, hooks.OpenEvent{UniqID: "x"})
+	r.mu.Lock()
+	p := r.active[0]
+	connID := p.connID
+	r.mu.Unlock()
+	bye, err := protocol.AppendPacket(nil, protocol.Cmd_Unregister, &protocol.UnregisterReq{ConnId: connID})
+	if err == nil {
+		_, err = first.Write(bye)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, rd := register()
+	defer second.Close()
+	await.Until(t, func() string {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if p.state != gone {
+			return "its clients wait for it"
+		}
+		return ""
+	})
+	_ = first.Close()
+	_ = second.SetReadDeadline(time.Now().Add(await.Patience))
+	if got, err := rd.Next(); err != nil || got.Cmd != protocol.Cmd_ConnOpen {
+		t.Fatalf("the second process got command %v, %v", got.Cmd, err)
+	}
+	_ = second.Close()
+	r.serving.Wait()
+	r.chores.Wait()
 }
