@@ -144,7 +144,7 @@ func (c *Client) Run(ctx context.Context) error {
 	hangUp()
 	lanes.Wait()
 	if err == nil {
-		c.events.running.Wait()
+		err = c.finishLate()
 	}
 	return err
 }
@@ -206,8 +206,25 @@ func (c *Client) finishHandlers() error {
 	case <-timer.C:
 	}
 	c.log.Warn("handlers cancelled", "timeout", c.cfg.StopTimeout)
+	return c.cancelHandlers(done)
+}
+
+// finishLate ends the calls for events that came after the others were finished, as
+// those of a gateway may that has not answered Unregister: they command nothing more.
+func (c *Client) finishLate() error {
+	done := make(chan struct{})
+	go func() {
+		c.events.running.Wait()
+		close(done)
+	}()
+	return c.cancelHandlers(done)
+}
+
+// cancelHandlers has the Router's calls end, which done says they have.
+func (c *Client) cancelHandlers(done <-chan struct{}) error {
 	c.cancel(stoppedError{})
-	timer.Reset(c.cfg.StopTimeout)
+	timer := time.NewTimer(c.cfg.StopTimeout)
+	defer timer.Stop()
 	select {
 	case <-done:
 		return nil

@@ -3,9 +3,12 @@ package business_test
 import (
 	"context"
 	"errors"
+	"net"
 	"strings"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	"github.com/sluicegate/sluice/hooks"
 	"github.com/sluicegate/sluice/protocol"
@@ -107,4 +110,45 @@ func TestStopWithoutAGatewayThatIsDone(t *testing.T) {
 	if s := c.Stats(); s.Lost != 0 {
 		t.Errorf("%+v, want nothing lost", s)
 	}
+}
+
+// A gateway that does not answer Unregister, and sends an event when it is left, has
+// Run wait for the event's handler no longer than for others.
+func TestStopEndsWhatComesLate(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { _ = ln.Close() })
+	go func() {
+		conn, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		rd := protocol.NewReader(conn, 1<<20, nil)
+		say := func(cmd protocol.Cmd_Number, m proto.Message) {
+			b, _ := protocol.AppendPacket(nil, cmd, m)
+			_, _ = conn.Write(b)
+		}
+		for {
+			p, err := rd.Next()
+			if err != nil {
+				break
+			}
+			if p.Cmd == protocol.Cmd_Register {
+				say(p.Cmd, &protocol.RegisterResp{ConnId: "registration"})
+			}
+		}
+		say(protocol.Cmd_ConnOpen, &protocol.ConnOpen{UniqId: "late"})
+	}()
+	a := newFake(t)
+	began := make(chan struct{})
+	cfg := config(hooks.RouterFuncs{OnOpen: func(ctx context.Context, _ hooks.Bus, _ hooks.OpenEvent) {
+		close(began)
+		<-ctx.Done()
+	}}, a)
+	cfg.Gateways[0].Worker = ln.Addr().String()
+	cfg.StopTimeout = 100 * time.Millisecond
+	c := run(t, cfg, true)
+	must(t, c.stop())
+	within(t, began, "the handler was not called")
 }
