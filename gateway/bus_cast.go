@@ -112,7 +112,8 @@ func (g local) bulk(ctx context.Context, names []string, data [][]byte,
 		if !one {
 			name = names[i]
 		}
-		err = errors.Join(err, send(ctx, name, d))
+		e := send(ctx, name, d)
+		ctx, err = rest(ctx, e), errors.Join(err, e)
 	}
 	return err
 }

@@ -27,6 +27,9 @@ func (g local) UpdateConnInfo(ctx context.Context, u hooks.ConnInfoUpdate) error
 		defer g.unwant(g.topicsOf(u.UniqID))
 	}
 	c, err := g.reg.Change(u.UniqID, ch)
+	if c != nil && err == nil {
+		g.wantStill(u.NewTopics)
+	}
 	return g.answer(ctx, c, err, u.Data)
 }
 

@@ -41,9 +41,8 @@ func (g *Gateway) forceOffline(ctx context.Context, clients []*registry.Client, 
 	frame := g.farewell(data)
 	var err error
 	for _, group := range byLoop(gone) {
-		err = errors.Join(err, g.evict(ctx, &kick{
-			g: g, frame: frame, clients: group, why: offline(command),
-		}))
+		e := g.evict(ctx, &kick{g: g, frame: frame, clients: group, why: offline(command)})
+		ctx, err = rest(ctx, e), errors.Join(err, e)
 	}
 	return err
 }

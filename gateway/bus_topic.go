@@ -26,7 +26,11 @@ func (g *Gateway) subscribe(uniqID string, topics []string) (*registry.Client, e
 	if g.tooLong(topics...) {
 		return nil, hooks.ErrTooMany
 	}
-	return g.reg.Subscribe(uniqID, topics, g.cfg.MaxTopics)
+	c, err := g.reg.Subscribe(uniqID, topics, g.cfg.MaxTopics)
+	if c != nil && err == nil {
+		g.wantStill(topics)
+	}
+	return c, err
 }
 
 // tooLong reports whether one of names is longer than they may be.
@@ -112,7 +116,8 @@ func (g local) PublishLatest(ctx context.Context, topics []string, key string, d
 		}
 		f := *frame
 		f.Key = t + "\x00" + key
-		err = errors.Join(err, g.deliverAll(ctx, as, &f))
+		e := g.deliverAll(ctx, as, &f)
+		ctx, err = rest(ctx, e), errors.Join(err, e)
 	}
 	return err
 }

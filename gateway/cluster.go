@@ -83,6 +83,14 @@ func (g *Gateway) wantFirst(ctx context.Context, o *origin) {
 	}
 }
 
+// wantStill is told when the registry has the topics that were wanted before, which
+// the cluster may have given up if that took long. It does not wait.
+func (g *Gateway) wantStill(topics []string) {
+	if g.cfg.Cluster != nil && len(topics) > 0 {
+		g.cfg.Cluster.Want(g.inline, topics)
+	}
+}
+
 // unwant tells the cluster, if there is one, that a client is no longer subscribed
 // to topics.
 func (g *Gateway) unwant(topics []string) {

@@ -153,7 +153,8 @@ func (g *Gateway) deliver(ctx context.Context, a registry.Audience, f *transport
 func (g *Gateway) deliverAll(ctx context.Context, as []registry.Audience, f *transport.Frame) error {
 	var err error
 	for _, a := range as {
-		err = errors.Join(err, g.deliver(ctx, a, f))
+		e := g.deliver(ctx, a, f)
+		ctx, err = rest(ctx, e), errors.Join(err, e)
 	}
 	return err
 }
@@ -172,7 +173,8 @@ func (g *Gateway) deliverTo(ctx context.Context, clients []*registry.Client, f *
 	}
 	var err error
 	for _, group := range byLoop(clients) {
-		err = errors.Join(err, g.deliver(ctx, registry.NewAudience(group), f))
+		e := g.deliver(ctx, registry.NewAudience(group), f)
+		ctx, err = rest(ctx, e), errors.Join(err, e)
 	}
 	return err
 }
@@ -205,6 +207,15 @@ func byLoop(clients []*registry.Client) [][]*registry.Client {
 		groups[i] = append(groups[i], c)
 	}
 	return groups
+}
+
+// rest is the context for the rest of a command of which one part has ended with err:
+// it waits for an overloaded loop once, and not again for each of its parts.
+func rest(ctx context.Context, err error) context.Context {
+	if errors.Is(err, hooks.ErrOverloaded) && hooks.MayWait(ctx) {
+		return hooks.WithoutWaiting(ctx)
+	}
+	return ctx
 }
 
 // post puts t into l's mailbox. If that is full, the caller waits, unless it

@@ -191,6 +191,7 @@ func (g *Gateway) enter(c transport.Conn, p *peer, welcome [][]byte) {
 		g.observeClose(begin.closeEvent(), len(g.hooks.admitters))
 		return
 	}
+	g.wantStill(begin.identity.Topics)
 	g.opening.Add(-1)
 	if c.Compressed() {
 		g.deflating.Add(1)

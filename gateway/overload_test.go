@@ -73,6 +73,40 @@ func TestOverloadPasses(t *testing.T) {
 	must(t, <-done)
 }
 
+// A command of many parts waits once for a loop that is held up, not once for each.
+func TestOverloadWaitsOnce(t *testing.T) {
+	const parts, each = 100, 50 * time.Millisecond
+	gw := gatewaytest.New(t, gateway.Config{MailboxLimit: 4 << 10, OverloadWait: each})
+	c := gw.Connect("/")
+	id := c.ID()
+	must(t, gw.Subscribe(t.Context(), id, []string{"t"}, nil))
+	gw.Settle()
+	thaw := gw.Freeze()
+	defer thaw()
+	for gw.SingleCast(t.Context(), id, make([]byte, 1000)) == nil {
+	}
+	data, topics := make([][]byte, parts), make([]string, parts)
+	for i := range data {
+		data[i], topics[i] = make([]byte, 1000), "t"
+	}
+	for name, command := range map[string]func() error{
+		"SingleCastBulk": func() error { return gw.SingleCastBulk(t.Context(), []string{id}, data) },
+		"PublishBulk":    func() error { return gw.PublishBulk(t.Context(), []string{"t"}, data) },
+		"Publish":        func() error { return gw.Publish(t.Context(), topics, data[0]) },
+	} {
+		before, begun := gw.Stats().Drops[hooks.DropOverload].Messages, time.Now()
+		if err := command(); !errors.Is(err, hooks.ErrOverloaded) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if took := time.Since(begun); took < each || took > parts*each/2 {
+			t.Errorf("%s waited for %v", name, took)
+		}
+		if n := gw.Stats().Drops[hooks.DropOverload].Messages - before; n != parts {
+			t.Errorf("%s: %d messages are counted as dropped, want %d", name, n, parts)
+		}
+	}
+}
+
 // A handler on the loop itself is never made to wait for that loop.
 func TestOverloadInline(t *testing.T) {
 	result := make(chan error, 1)

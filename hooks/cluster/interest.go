@@ -16,7 +16,8 @@ import (
 // subscription for each.
 //
 // It follows the registry from both ends. Before a client is subscribed, the topic is
-// wanted, so that the registry never has one that is not here. When a client is not
+// wanted, so that nothing is missed from then on, and again afterwards, in case that
+// took so long that it has left meanwhile. When a client is not
 // subscribed any more, the topic is looked at after a while, and leaves if it has
 // no subscribers and nobody has wanted it lately.
 type interest struct {
@@ -172,8 +173,8 @@ func (i *interest) due(now time.Time) (topics []string) {
 	return topics
 }
 
-// leave removes those of topics that have no subscribers, by counts, and were not
-// wanted lately. The others of them are listed again.
+// leave removes those of topics that have no subscribers, by counts, were not
+// wanted lately, and of which NATS has been told. The others are listed again.
 func (i *interest) leave(topics []string, counts map[string]int, now time.Time) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -181,7 +182,7 @@ func (i *interest) leave(topics []string, counts map[string]int, now time.Time) 
 		e := i.topics[t]
 		switch {
 		case e == nil, counts[t] > 0:
-		case now.Sub(e.wanted) < i.linger:
+		case now.Sub(e.wanted) < i.linger, e.pending != nil:
 			i.list(e, now)
 		case !e.listed: // else it was unwanted since, and will be looked at again
 			delete(i.topics, t)

@@ -79,6 +79,25 @@ func TestInterestWaits(t *testing.T) {
 }
 
 // A topic goes when it has had no subscriber for a while, and nobody wants it.
+// One that NATS has not been told of stays until it has: told that it left before
+// it came, NATS would have it for ever.
+func TestInterestLeavesWhatIsTold(t *testing.T) {
+	i := newInterest(time.Second)
+	i.want(t.Context(), []string{"a"}, false)
+	later := time.Now().Add(2 * time.Second)
+	i.leave(i.due(later), nil, later)
+	fresh, stale, p := i.changes()
+	if len(fresh) != 1 || len(stale) != 0 {
+		t.Fatalf("%v are fresh, %v are stale", names(fresh), names(stale))
+	}
+	i.settle(fresh, p)
+	later = later.Add(2 * time.Second)
+	i.leave(i.due(later), nil, later)
+	if _, stale, _ = i.changes(); len(stale) != 1 || i.size() != 0 {
+		t.Errorf("%v are stale, and there are %d", names(stale), i.size())
+	}
+}
+
 func TestInterestLingers(t *testing.T) {
 	i := newInterest(time.Second)
 	i.want(t.Context(), []string{"a", "b", "c"}, false)
