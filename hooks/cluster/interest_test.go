@@ -78,7 +78,6 @@ func TestInterestWaits(t *testing.T) {
 	})
 }
 
-// A topic goes when it has had no subscriber for a while, and nobody wants it.
 // One that NATS has not been told of stays until it has: told that it left before
 // it came, NATS would have it for ever.
 func TestInterestLeavesWhatIsTold(t *testing.T) {
@@ -98,6 +97,7 @@ func TestInterestLeavesWhatIsTold(t *testing.T) {
 	}
 }
 
+// A topic goes when it has had no subscriber for a while, and nobody wants it.
 func TestInterestLingers(t *testing.T) {
 	i := newInterest(time.Second)
 	i.want(t.Context(), []string{"a", "b", "c"}, false)

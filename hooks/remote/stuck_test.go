@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -117,4 +118,54 @@ func TestUnsentAfterHandover(t *testing.T) {
 	_ = second.Close()
 	r.serving.Wait()
 	r.chores.Wait()
+}
+
+// curious is a log handler that asks the Router that it hears from.
+type curious struct {
+	slog.Handler
+	r    **Router
+	seen *[]string
+}
+
+func (c curious) Enabled(context.Context, slog.Level) bool { return true }
+
+func (c curious) Handle(_ context.Context, rec slog.Record) error {
+	_ = (*c.r).Stats()
+	*c.seen = append(*c.seen, rec.Message)
+	return nil
+}
+
+// Whoever writes the log may ask the Router, and be slow: nothing of it waits.
+func TestLogMayAsk(t *testing.T) {
+	var r *Router
+	var seen []string
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r, _ = Listen(Config{Worker: Listener{Addr: "127.0.0.1:0"}, Logger: slog.New(curious{slog.DiscardHandler, &r, &seen})})
+		peer, conn := net.Pipe()
+		_ = r.addWorker(conn, false)
+		rd := protocol.NewReader(peer, 1<<20, nil)
+		ask, _ := protocol.AppendPacket(nil, protocol.Cmd_Register, &protocol.RegisterReq{Events: knownEvents})
+		_, _ = peer.Write(ask)
+		p, _ := rd.Next()
+		var resp protocol.RegisterResp
+		_ = p.Unmarshal(&resp)
+		ask, _ = protocol.AppendPacket(nil, protocol.Cmd_Unregister, &protocol.UnregisterReq{ConnId: resp.GetConnId()})
+		_, _ = peer.Write(ask)
+		_, _ = rd.Next()
+		_ = peer.Close()
+		r.serving.Wait()
+		r.chores.Wait()
+		_ = r.Discard()
+	}()
+	select {
+	case <-done:
+	case <-time.After(await.Patience):
+		t.Fatal("the Router waits for its log")
+	}
+	if want := []string{"business connection opened", "business process registered", "business process unregistered",
+		"business connection ended", "business process left"}; !slices.Equal(seen, want) {
+		t.Errorf("the log has %q, want %q", seen, want)
+	}
 }

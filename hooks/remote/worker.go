@@ -112,6 +112,8 @@ func (w *workerConn) register(p protocol.Packet) error {
 	var req protocol.RegisterReq
 	resp := &protocol.RegisterResp{Code: protocol.RegisterResp_Success}
 	var malformed error
+	say := func() {}
+	defer func() { say() }() // without the lock: a log may be slow, or ask for Stats
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch err := p.Unmarshal(&req); {
@@ -140,7 +142,8 @@ func (w *workerConn) register(p protocol.Packet) error {
 		p.since = time.Now()
 		p.before = p.sent + uint64(w.events)
 		r.active = append(r.active, w.proc)
-		r.logRegistered(w.conn, p)
+		now := *p
+		say = func() { r.logRegistered(w.conn, &now) }
 		r.release()
 	}
 	return malformed
@@ -162,6 +165,8 @@ func (w *workerConn) unregister(p protocol.Packet) error {
 	if err != nil {
 		err = &bodyError{err}
 	}
+	say := func() {}
+	defer func() { say() }()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if n, ok := wire.ParseReceipt(req.GetConnId()); ok {
@@ -171,7 +176,8 @@ func (w *workerConn) unregister(p protocol.Packet) error {
 			p.handled = max(p.before+min(n, 1<<62), p.handled)
 		}
 	} else if w.proc != nil && w.proc.state == active && w.proc.connID == req.GetConnId() {
-		r.logUnregistered(w.conn, w.proc)
+		now := *w.proc
+		say = func() { r.logUnregistered(w.conn, &now) }
 		r.leave(w.proc)
 		if r.cfg.Buffer > 0 {
 			birth := w.proc.birth
@@ -299,13 +305,15 @@ func (w *workerConn) finish() {
 // for what its process has commanded, and begin anew with what it was not sent.
 func (w *workerConn) depart(cause error) {
 	r := w.r
+	r.logEnd("worker", w.conn, cause)
+	say := func() {}
+	defer func() { say() }()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.workers, w)
 	close(w.ended)
 	w.signalRoom()
 
-	r.logEnd("worker", w.conn, cause)
 	p := w.proc
 	if p == nil {
 		return
@@ -320,7 +328,8 @@ func (w *workerConn) depart(cause error) {
 		r.counts.inDoubt += int64(doubt)
 	}
 	unsent := w.unsentEvents()
-	r.logGone(w.conn, p, registered, len(unsent), doubt, cause)
+	now := *p
+	say = func() { r.logGone(w.conn, &now, registered, len(unsent), doubt, cause) }
 	r.requeue(unsent)
 	if p.state == leaving {
 		if r.cfg.Buffer > 0 && !r.stopping {
