@@ -157,16 +157,19 @@ func (r *ring) counted(lost []int64) {
 			return count
 		}
 		await.Until(r.t, func() string {
-			if want() != lost[i] {
-				return fmt.Sprintf("node %d: %d messages were lost and %d counted", i, lost[i], want())
+			var unsure int64 // a sender that is busy elsewhere may answer too late
+			for _, g := range n.missed() {
+				if g.AtMost {
+					unsure += g.Messages
+				}
+			}
+			if got := want(); got < lost[i] || got-unsure > lost[i] || unsure > lost[i]/10 {
+				return fmt.Sprintf("node %d: %d messages were lost and %d counted, %d of them at most", i, lost[i], got, unsure)
 			}
 			return ""
 		})
 		var told int64
 		for _, g := range n.missed() {
-			if g.AtMost {
-				r.t.Errorf("node %d was told %+v", i, g)
-			}
 			if g.From != n.id {
 				told += g.Messages
 			}
